@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+#
+# The host's own GCC.
+set(CMAKE_C_COMPILER gcc)
+set(CMAKE_CXX_COMPILER g++)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+#
+# A bare i686 machine: Clang and LLD, no C library, no floating point or vector registers.
+# Link options given to a target go to ld.lld as they stand (-T script, -Map=..., --gc-sections).
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR i686)
+
+include(${CMAKE_CURRENT_LIST_DIR}/llvm.cmake)
+quire_find_llvm()
+if(NOT QUIRE_LLD)
+    message(FATAL_ERROR "no ld.lld found; install lld${QUIRE_LLVM_SUFFIX}")
+endif()
+
+set(CMAKE_C_COMPILER ${QUIRE_CLANG})
+set(CMAKE_CXX_COMPILER ${QUIRE_CLANGXX})
+set(CMAKE_ASM_COMPILER ${QUIRE_CLANG})
+foreach(language C CXX ASM)
+    set(CMAKE_${language}_COMPILER_TARGET i686-unknown-none-elf)
+    set(CMAKE_${language}_FLAGS_INIT "-march=i686 -mgeneral-regs-only -fno-pic -nostdlibinc")
+    set(CMAKE_${language}_LINK_EXECUTABLE
+        "<CMAKE_LINKER> -m elf_i386 -static -nostdlib <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")
+endforeach()
+set(CMAKE_ASM_FLAGS_INIT "-march=i686")
+set(CMAKE_LINKER ${QUIRE_LLD} CACHE FILEPATH "linker")
+set(CMAKE_AR ${QUIRE_LLVM_AR} CACHE FILEPATH "archiver")
+set(CMAKE_RANLIB ${QUIRE_LLVM_RANLIB} CACHE FILEPATH "archive indexer")
+set(CMAKE_OBJCOPY ${QUIRE_LLVM_OBJCOPY} CACHE FILEPATH "object copier")
+
+# Nothing links without the kernel's own start code, so the compiler is tried on a library.
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
