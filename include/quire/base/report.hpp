@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Reports: what is said when an invariant is found broken, before the platform panics.
+#pragma once
+
+#include <stdint.h>
+
+#include "quire/base/error.hpp"
+#include "quire/base/text.hpp"
+
+namespace quire {
+
+// All texts are string literals. `expected` and `found` are shown when `has_values` is set.
+struct Report {
+    const char* what;          // one line: "heap: block freed twice"
+    Error error;               // the code that callers would have seen
+    uint64_t address;          // where
+    bool has_values = false;   // whether the two below mean anything
+    uint64_t expected = 0;     // what should have been there
+    uint64_t found = 0;        // what was there
+    const char* likely_cause;  // one line, or null
+};
+
+// Writes the report as up to three lines of plain text. Any context.
+void write(TextWriter& out, const Report& report);
+
+}  // namespace quire

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// The porting contract: all that a kernel supplies at run time that is not hot. What is hot (which
+// CPU is this, keep interrupts away, drop a page from this CPU's TLB) are policy types, given to
+// the templates that need them: see base/lock.hpp, base/cpu_local.hpp and paging/tlb.hpp.
+#pragma once
+
+#include <stdint.h>
+
+#include "quire/base/report.hpp"
+
+namespace quire {
+
+enum class Severity : uint8_t { debug, info, warning, error };
+
+// Derive from it and override what your kernel can do better; the least is `panic`.
+class Platform {
+  public:
+    // One line of text without its line break. May be called with Quire's locks held, from any
+    // context that calls Quire, so it must not call back into it. The default drops the line.
+    virtual void log(Severity, const char*) {}
+
+    // An invariant is broken: memory was overwritten, or a caller broke a contract. Show the
+    // report (quire::write makes text of it) and stop. Must not return; the default traps.
+    [[noreturn]] virtual void panic(const Report&) { trap(); }
+
+    // How many CPUs run, numbered from 0. Example: a kernel that never starts another says 1.
+    virtual unsigned cpu_count() const { return 1; }
+
+  protected:
+    ~Platform() = default;
+};
+
+}  // namespace quire
