@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// The descriptor tables: flat segments, two task states, and a gate for every exception.
+#include <stddef.h>
+#include <stdint.h>
+
+#include "traps.hpp"
+
+extern "C" {
+extern const uint32_t trap_entries[32];
+extern const uint32_t serial_interrupt_entry;
+void double_fault_entry();
+}
+
+namespace kernel::traps {
+namespace {
+
+constexpr uint16_t code_selector = 0x08;
+constexpr uint16_t data_selector = 0x10;
+constexpr uint16_t task_selector = 0x18;
+constexpr uint16_t double_fault_selector = 0x20;
+
+constexpr size_t exception_count = 32;
+constexpr size_t double_fault_vector = 8;
+constexpr size_t serial_vector = 36;
+constexpr size_t gate_count = serial_vector + 1;
+
+// SDM 3A, 8.2.1.
+struct TaskState {
+    uint32_t previous_task;
+    uint32_t esp0, ss0, esp1, ss1, esp2, ss2;
+    uint32_t cr3, eip, eflags;
+    uint32_t eax, ecx, edx, ebx, esp, ebp, esi, edi;
+    uint32_t es, cs, ss, ds, fs, gs;
+    uint32_t local_descriptor_table;
+    uint16_t trap_on_switch;
+    uint16_t io_map_offset;
+};
+static_assert(sizeof(TaskState) == 104);
+
+// SDM 3A, 3.4.5 and 6.11.
+constexpr uint64_t flat_segment(uint8_t type) {
+    constexpr uint64_t granular_32_bit = 0xCull;
+    return 0x0000'0000'0000'FFFFull | (uint64_t{type} << 40) | (0xFull << 48) |
+           (granular_32_bit << 52);
+}
+
+uint64_t task_segment(const TaskState& state) {
+    constexpr uint64_t available_task = 0x89;
+    const uint64_t base = reinterpret_cast<uintptr_t>(&state);
+    return (sizeof(TaskState) - 1) | ((base & 0xFF'FFFF) << 16) | (available_task << 40) |
+           ((base >> 24) << 56);
+}
+
+constexpr uint64_t interrupt_gate(uint32_t entry) {
+    constexpr uint64_t present_interrupt_gate = 0x8E;
+    return (entry & 0xFFFFu) | (uint64_t{code_selector} << 16) | (present_interrupt_gate << 40) |
+           (static_cast<uint64_t>(entry >> 16) << 48);
+}
+
+constexpr uint64_t task_gate(uint16_t selector) {
+    constexpr uint64_t present_task_gate = 0x85;
+    return (uint64_t{selector} << 16) | (present_task_gate << 40);
+}
+
+struct [[gnu::packed]] TableRegister {
+    uint16_t limit;
+    uint32_t base;
+};
+
+constinit uint64_t segments[5] = {};
+constinit uint64_t gates[gate_count] = {};
+constinit TaskState task = {};
+constinit TaskState double_fault_task = {};
+alignas(16) constinit uint8_t double_fault_stack[4096] = {};
+
+void load_segments() {
+    segments[code_selector / 8] = flat_segment(0x9A);
+    segments[data_selector / 8] = flat_segment(0x92);
+    segments[task_selector / 8] = task_segment(task);
+    segments[double_fault_selector / 8] = task_segment(double_fault_task);
+    const TableRegister table = {sizeof(segments) - 1, reinterpret_cast<uint32_t>(segments)};
+    asm volatile(
+        "lgdt %0\n"
+        "ljmp %1, $1f\n"
+        "1:\n"
+        "mov %2, %%ds\n"
+        "mov %2, %%es\n"
+        "mov %2, %%fs\n"
+        "mov %2, %%gs\n"
+        "mov %2, %%ss\n"
+        :
+        : "m"(table), "i"(code_selector), "r"(uint32_t{data_selector})
+        : "memory");
+}
+
+void load_tasks() {
+    task.io_map_offset = sizeof(TaskState);
+    double_fault_task.io_map_offset = sizeof(TaskState);
+    double_fault_task.eip = reinterpret_cast<uint32_t>(&double_fault_entry);
+    double_fault_task.eflags = 0x2;
+    double_fault_task.esp =
+        reinterpret_cast<uint32_t>(double_fault_stack + sizeof(double_fault_stack));
+    double_fault_task.cs = code_selector;
+    double_fault_task.ds = data_selector;
+    double_fault_task.es = data_selector;
+    double_fault_task.fs = data_selector;
+    double_fault_task.gs = data_selector;
+    double_fault_task.ss = data_selector;
+    asm volatile("ltr %0" : : "r"(task_selector) : "memory");
+}
+
+void load_gates() {
+    for (size_t vector = 0; vector < exception_count; ++vector) {
+        gates[vector] = interrupt_gate(trap_entries[vector]);
+    }
+    gates[double_fault_vector] = task_gate(double_fault_selector);
+    gates[serial_vector] = interrupt_gate(serial_interrupt_entry);
+    const TableRegister table = {sizeof(gates) - 1, reinterpret_cast<uint32_t>(gates)};
+    asm volatile("lidt %0" : : "m"(table) : "memory");
+}
+
+}  // namespace
+
+void initialize() {
+    load_segments();
+    load_tasks();
+    load_gates();
+    uint32_t cr3;
+    asm volatile("mov %%cr3, %0" : "=r"(cr3));
+    set_double_fault_table(cr3);
+}
+
+void set_double_fault_table(uint32_t cr3) {
+    double_fault_task.cr3 = cr3;
+}
+
+InterruptedState interrupted_by_double_fault() {
+    return {task.eip, task.esp, task.ebp};
+}
+
+}  // namespace kernel::traps

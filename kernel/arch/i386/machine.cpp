@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// The machine's face for the machine-independent kernel.
+#include "../../machine.hpp"
+
+#include <stdint.h>
+
+#include "../../console.hpp"
+#include "cpu.hpp"
+#include "cpu_features.hpp"
+#include "serial.hpp"
+#include "text_screen.hpp"
+#include "traps.hpp"
+
+// Symbols of the linker script; their addresses are the values.
+extern "C" {
+extern const char kernel_physical_begin[];
+extern const char kernel_physical_end[];
+extern const char kernel_virtual_offset[];
+extern const char kernel_text_begin[];
+extern const char kernel_text_end[];
+extern const char kernel_rodata_begin[];
+extern const char kernel_rodata_end[];
+extern const char kernel_data_begin[];
+extern const char kernel_data_end[];
+extern const char kernel_stack_guard[];
+extern const char kernel_stack_begin[];
+extern const char kernel_stack_end[];
+}
+
+namespace kernel::machine {
+namespace {
+
+constinit cpu::Features features;
+
+// QEMU's isa-debug-exit: the emulator exits with (value << 1) | 1.
+constexpr uint16_t debug_exit_port = 0xF4;
+constexpr uint32_t exit_values[] = {0x10, 0x11, 0x12};
+
+constexpr unsigned backtrace_depth = 12;
+
+uintptr_t address(const char* symbol) {
+    return reinterpret_cast<uintptr_t>(symbol);
+}
+
+}  // namespace
+
+Image image() {
+    return Image{
+        .physical_begin = address(kernel_physical_begin),
+        .physical_end = address(kernel_physical_end),
+        .virtual_offset = address(kernel_virtual_offset),
+        .sections =
+            {
+                {"text", address(kernel_text_begin), address(kernel_text_end), false, true},
+                {"rodata", address(kernel_rodata_begin), address(kernel_rodata_end), false, false},
+                {"data", address(kernel_data_begin), address(kernel_data_end), true, false},
+            },
+        .stack_guard = address(kernel_stack_guard),
+    };
+}
+
+void initialize() {
+    traps::initialize();
+    features = cpu::detect_features();
+    cpu::enable_features(features);
+    serial::initialize();
+    text_screen().move(
+        reinterpret_cast<void*>(TextScreen::physical + address(kernel_virtual_offset)));
+    text_screen().clear();
+}
+
+ConsoleSink& serial_sink() {
+    return serial::sink();
+}
+ConsoleSink* screen_sink() {
+    return &text_screen();
+}
+uintptr_t screen_physical() {
+    return TextScreen::physical;
+}
+size_t screen_bytes() {
+    return TextScreen::bytes;
+}
+void move_screen(void* mapped_at) {
+    text_screen().move(mapped_at);
+}
+
+int read_input() {
+    return serial::read();
+}
+void wait_for_input() {
+    serial::wait();
+}
+
+const char* features_text() {
+    // Indexed by the features' bits.
+    static constexpr const char* names[16] = {
+        "none",    "PSE",         "PGE",         "PSE PGE",        "PAT",     "PSE PAT",
+        "PGE PAT", "PSE PGE PAT", "TSC",         "PSE TSC",        "PGE TSC", "PSE PGE TSC",
+        "PAT TSC", "PSE PAT TSC", "PGE PAT TSC", "PSE PGE PAT TSC"};
+    return names[(features.large_pages ? 1 : 0) | (features.global_pages ? 2 : 0) |
+                 (features.attribute_table ? 4 : 0) | (features.time_stamp_counter ? 8 : 0)];
+}
+
+bool has_large_pages() {
+    return features.large_pages;
+}
+bool has_global_pages() {
+    return features.global_pages;
+}
+bool has_memory_types() {
+    return features.attribute_table;
+}
+uint64_t cycles() {
+    return features.time_stamp_counter ? cpu::read_time_stamp() : 0;
+}
+
+void page_table_changed() {
+    traps::set_double_fault_table(cpu::read_cr3());
+}
+
+void stop(Outcome outcome) {
+    cpu::disable_interrupts();
+    cpu::write_port_32(debug_exit_port, exit_values[static_cast<int>(outcome)]);
+    for (;;) {
+        cpu::halt();
+    }
+}
+
+void print_backtrace(uintptr_t frame_pointer) {
+    // Only the kernel's own stack is read, so that a wild frame pointer cannot fault.
+    const uintptr_t low = address(kernel_stack_begin);
+    const uintptr_t high = address(kernel_stack_end) - 2 * sizeof(uintptr_t);
+    print("  called from");
+    for (unsigned depth = 0; depth < backtrace_depth; ++depth) {
+        if (frame_pointer < low || frame_pointer > high || frame_pointer % 4 != 0) break;
+        const auto* frame = reinterpret_cast<const uintptr_t*>(frame_pointer);
+        print(" 0x%08x", static_cast<uint32_t>(frame[1]));
+        if (frame[0] <= frame_pointer) break;
+        frame_pointer = frame[0];
+    }
+    print("\n");
+}
+
+}  // namespace kernel::machine

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+//
+// The 32 exception entries and the one device interrupt in use, all leading to one C++ function; and
+// the two guarded accesses.
+
+        .text
+
+// Exceptions 8, 10-14, 17, 21, 29 and 30 push an error code; for the others we push a zero, so that
+// there is one frame layout (struct TrapFrame).
+.macro ENTRY_WITHOUT_CODE vector
+        .balign 16
+trap_entry_\vector:
+        pushl   $0
+        pushl   $\vector
+        jmp     trap_common
+.endm
+.macro ENTRY_WITH_CODE vector
+        .balign 16
+trap_entry_\vector:
+        pushl   $\vector
+        jmp     trap_common
+.endm
+
+        ENTRY_WITHOUT_CODE 0
+        ENTRY_WITHOUT_CODE 1
+        ENTRY_WITHOUT_CODE 2
+        ENTRY_WITHOUT_CODE 3
+        ENTRY_WITHOUT_CODE 4
+        ENTRY_WITHOUT_CODE 5
+        ENTRY_WITHOUT_CODE 6
+        ENTRY_WITHOUT_CODE 7
+        ENTRY_WITH_CODE 8
+        ENTRY_WITHOUT_CODE 9
+        ENTRY_WITH_CODE 10
+        ENTRY_WITH_CODE 11
+        ENTRY_WITH_CODE 12
+        ENTRY_WITH_CODE 13
+        ENTRY_WITH_CODE 14
+        ENTRY_WITHOUT_CODE 15
+        ENTRY_WITHOUT_CODE 16
+        ENTRY_WITH_CODE 17
+        ENTRY_WITHOUT_CODE 18
+        ENTRY_WITHOUT_CODE 19
+        ENTRY_WITHOUT_CODE 20
+        ENTRY_WITH_CODE 21
+        ENTRY_WITHOUT_CODE 22
+        ENTRY_WITHOUT_CODE 23
+        ENTRY_WITHOUT_CODE 24
+        ENTRY_WITHOUT_CODE 25
+        ENTRY_WITHOUT_CODE 26
+        ENTRY_WITHOUT_CODE 27
+        ENTRY_WITHOUT_CODE 28
+        ENTRY_WITH_CODE 29
+        ENTRY_WITH_CODE 30
+        ENTRY_WITHOUT_CODE 31
+        // Serial input: IRQ 4 of the first interrupt controller, moved to vector 36.
+        ENTRY_WITHOUT_CODE 36
+
+trap_common:
+        pushal
+        cld
+        movl    %esp, %eax
+        // A frame for backtraces: it looks as if the interrupted instruction had called us.
+        pushl   40(%eax)
+        pushl   %ebp
+        movl    %esp, %ebp
+        andl    $-16, %esp
+        subl    $12, %esp
+        pushl   %eax
+        call    handle_trap
+        movl    %ebp, %esp
+        addl    $8, %esp
+        popal
+        addl    $8, %esp                // vector and error code
+        iretl
+
+// The double fault runs as a task of its own, with a stack of its own: the usual cause is a kernel
+// stack that ran into its guard page, where there is nowhere left to push a frame.
+        .globl double_fault_entry
+double_fault_entry:
+        cld
+        xorl    %ebp, %ebp
+        call    handle_double_fault
+        // never returns
+
+        .section .rodata
+        .balign 4
+        .globl trap_entries
+trap_entries:
+        .irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+        .long trap_entry_\vector
+        .endr
+        .globl serial_interrupt_entry
+serial_interrupt_entry:
+        .long trap_entry_36
+
+// Loads and stores that may fault. Each pair in .fixups says: a page fault at the first address that
+// nobody resolved continues at the second.
+        .text
+        .globl try_load_byte
+        .type try_load_byte, @function
+try_load_byte:                          // int try_load_byte(uintptr_t address, uint8_t* value)
+        movl    4(%esp), %ecx
+        movl    8(%esp), %edx
+load_instruction:
+        movb    (%ecx), %al
+        movb    %al, (%edx)
+        movl    $1, %eax
+        ret
+        .globl try_store_byte
+        .type try_store_byte, @function
+try_store_byte:                         // int try_store_byte(uintptr_t address, uint8_t value)
+        movl    4(%esp), %ecx
+        movb    8(%esp), %dl
+store_instruction:
+        movb    %dl, (%ecx)
+        movl    $1, %eax
+        ret
+access_failed:
+        xorl    %eax, %eax
+        ret
+
+        .section .fixups, "a", @progbits
+        .long load_instruction, access_failed
+        .long store_instruction, access_failed
+
+        .section .note.GNU-stack, "", @progbits

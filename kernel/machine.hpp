@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// All that the machine-independent kernel asks of kernel/arch/<isa>. Everything here runs on the
+// one CPU, with interrupts off.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace kernel {
+
+class ConsoleSink;
+
+namespace machine {
+
+// One section of the kernel's image, as it is linked; on page boundaries.
+struct ImageSection {
+    const char* name;
+    uintptr_t begin;
+    uintptr_t end;
+    bool writable;
+    bool executable;
+};
+
+// Where the kernel is, physically and virtually. Physical is virtual less `virtual_offset`, except
+// for the sections that run where they are loaded, which are not listed.
+struct Image {
+    uintptr_t physical_begin;
+    uintptr_t physical_end;
+    uintptr_t virtual_offset;
+    ImageSection sections[3];
+    // A page inside the data section that must stay unmapped: below the kernel's stack.
+    uintptr_t stack_guard;
+};
+Image image();
+
+// Sets up what the CPU needs to take traps, and the serial line. Call once, first.
+void initialize();
+// The serial line, and the text screen when the machine has one; null when there is no second.
+ConsoleSink& serial_sink();
+ConsoleSink* screen_sink();
+// The screen's bytes: where they are physically, and where they can be written from now on (a null
+// pointer stops the output to the screen).
+uintptr_t screen_physical();
+size_t screen_bytes();
+void move_screen(void* mapped_at);
+
+// One byte of input, or -1 when there is none.
+int read_input();
+// Sleeps until there may be input.
+void wait_for_input();
+
+// Names what the CPU offers beyond the baseline ("PSE PGE PAT TSC").
+const char* features_text();
+bool has_large_pages();
+bool has_global_pages();
+bool has_memory_types();
+
+// The clock with the finest grain: cycles, or 0 when there is none.
+uint64_t cycles();
+
+enum class Access { read, write, execute };
+enum class Verdict {
+    resolved,    // run the instruction again
+    unresolved,  // recover by try_load or try_store; anything else is the end
+};
+struct PageFault {
+    uintptr_t address;              // that could not be accessed
+    uintptr_t instruction_pointer;  // of the instruction that tried
+    Access access;
+    bool present;       // the page was mapped, and the access forbidden
+    bool reserved_bit;  // an entry on the way has bits set that must be zero
+};
+using PageFaultHandler = Verdict (*)(void* context, const PageFault& fault);
+// Who is asked about page faults; null for nobody.
+void set_page_fault_handler(PageFaultHandler handler, void* context);
+
+// One byte accessed, through the page fault handler; false when that did not resolve the fault.
+bool try_load(uintptr_t address, uint8_t& value);
+bool try_store(uintptr_t address, uint8_t value);
+
+// The table in use was replaced: whatever refers to it by its physical address must follow.
+void page_table_changed();
+
+enum class Outcome { success, failure, panic };
+// Ends the machine, with a status for the emulator; halts when there is no emulator.
+[[noreturn]] void stop(Outcome outcome);
+
+// Prints the chain of return addresses from here.
+void print_backtrace(uintptr_t frame_pointer);
+
+}  // namespace machine
+
+// Says why, in red, with a backtrace, and stops the machine.
+[[noreturn]] void panic(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+}  // namespace kernel
