@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Boot information as Multiboot 1 (0.6.96) and Multiboot 2 (2.0) loaders leave it, parsed with every
+// length checked, into a MemoryMap.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/function_ref.hpp"
+#include "quire/base/result.hpp"
+#include "quire/base/span.hpp"
+#include "quire/boot/memory_map.hpp"
+
+namespace quire {
+
+// In EAX when the kernel is entered (Multiboot 1: 3.2 "Machine state"; Multiboot 2: 3.3).
+inline constexpr uint32_t multiboot1_magic = 0x2BADB002;
+inline constexpr uint32_t multiboot2_magic = 0x36D76289;
+
+struct BootModule {
+    PhysicalRange range;
+    const char* command_line = nullptr;  // null-terminated, in boot information; may be null
+};
+inline constexpr size_t boot_module_capacity = 16;
+
+// What the kernel learns beside the memory map. Strings point into boot information, which stays
+// reserved as MemoryKind::boot_information until the kernel gives it up.
+struct BootInformation {
+    const char* protocol = "";
+    const char* command_line = nullptr;
+    const char* loader_name = nullptr;
+    BootModule modules[boot_module_capacity];
+    size_t module_count = 0;
+};
+
+// How the parser reads physical memory: returns a pointer to `bytes` bytes at `address`, or null
+// when they cannot be read. Whatever it returns stays readable while the strings above are used.
+using PhysicalReader = FunctionRef<const unsigned char*(PhysicalAddress address, size_t bytes)>;
+
+// Parses what the loader left at `information` after entering with `magic`; adds the firmware's
+// entries to `builder`, and reserves there the information itself, its strings, its map, and the
+// modules, plus the low memory in use. The kernel's image is the caller's to reserve.
+//
+// Errors: bad_argument (the magic is neither), bad_boot_information (misaligned, contradictory,
+// or without any memory map), truncated (ends before its own size says), too_many (modules). The
+// builder may then hold part of the entries and is to be dropped.
+// Reads at most the sizes stated by the information itself; never loops without progress.
+Result<BootInformation> parse_multiboot(uint32_t magic, PhysicalAddress information,
+                                        PhysicalReader read, MemoryMapBuilder& builder);
+
+// For PhysicalReader: all of memory visible at pointer = address + offset, up to `limit` bytes.
+}  // namespace quire

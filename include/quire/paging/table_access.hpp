@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// How a page table's own bytes are reached. Three ways: DirectMap, RecursiveSlot, Window.
+#pragma once
+
+#include "quire/base/range.hpp"
+#include "quire/base/result.hpp"
+
+namespace quire {
+
+// Everything an access may need to know to find a table's bytes.
+struct TableLocation {
+    Frame root;            // of the page table that it belongs to
+    Frame table;           // the table's own frame
+    unsigned level = 0;    // 0: its entries map single pages; the root has the highest
+    VirtualAddress first;  // the first address that the table decides about
+    bool linked = true;    // whether the root leads to it: false for a fresh or a detached table
+};
+
+// A session keeps others off what the access shares (windows, scratch slots) while one operation
+// runs; inside it, opening a table that could be opened once does not fail again. An opened table
+// yields its entries while the object lives. At most levels + 1 tables are open at once.
+template <class A, class Entry>
+concept TableAccess = requires(A& access, const TableLocation& location) {
+    { access.begin() };                                            // the session
+    { access.open(access.begin(), location).ok() };                // unreachable, busy
+    { access.open(access.begin(), location).value().entries() } -> convertible_to<Entry*>;
+};
+
+}  // namespace quire
