@@ -41,6 +41,7 @@ if(NOT QUIRE_FREESTANDING)
         add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
         add_link_options(-fsanitize=thread)
     elseif(NOT QUIRE_SANITIZE STREQUAL "none")
-        message(FATAL_ERROR "QUIRE_SANITIZE is '${QUIRE_SANITIZE}'; it may be none, address or thread")
+        message(FATAL_ERROR
+            "QUIRE_SANITIZE is '${QUIRE_SANITIZE}'; it may be none, address or thread")
     endif()
 endif()

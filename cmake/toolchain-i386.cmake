@@ -17,8 +17,9 @@ set(CMAKE_ASM_COMPILER ${QUIRE_CLANG})
 foreach(language C CXX ASM)
     set(CMAKE_${language}_COMPILER_TARGET i686-unknown-none-elf)
     set(CMAKE_${language}_FLAGS_INIT "-march=i686 -mgeneral-regs-only -fno-pic -nostdlibinc")
-    set(CMAKE_${language}_LINK_EXECUTABLE
-        "<CMAKE_LINKER> -m elf_i386 -static -nostdlib <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>")
+    string(JOIN " " CMAKE_${language}_LINK_EXECUTABLE
+        "<CMAKE_LINKER> -m elf_i386 -static -nostdlib <LINK_FLAGS> <OBJECTS>"
+        "-o <TARGET> <LINK_LIBRARIES>")
 endforeach()
 set(CMAKE_ASM_FLAGS_INIT "-march=i686")
 set(CMAKE_LINKER ${QUIRE_LLD} CACHE FILEPATH "linker")
