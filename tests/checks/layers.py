@@ -5,8 +5,8 @@ leaves the library for anything but the C headers that every freestanding compil
 
     base < boot < phys < paging < space < heap < check < observe < facade
 
-A layer includes only what comes before it. config.hpp and platform.hpp count as base; quire.hpp,
-quire.h, series.h and kernel_memory*.hpp as the facade, which stands above everything.
+A layer includes only what comes before it. config.hpp and platform.hpp count as base; every other
+header directly in include/quire as the facade, which stands above everything.
 """
 
 import argparse
@@ -25,14 +25,11 @@ ADAPTERS = "std"
 
 def layer_of(parts):
     """The layer of a file, from its path below include/quire or src; None when it has none."""
+    if len(parts) > 1 and parts[0] == "c":
+        return "facade"  # the C face
     if len(parts) > 1:
         return parts[0] if parts[0] in ORDER or parts[0] == ADAPTERS else None
-    name = parts[0]
-    if name in BASE_HEADERS:
-        return "base"
-    if name in ("quire.hpp", "quire.h", "series.h") or name.startswith("kernel_memory"):
-        return "facade"
-    return None
+    return "base" if parts[0] in BASE_HEADERS else "facade"
 
 
 def problems_of(root, path, parts):
