@@ -59,6 +59,15 @@ def known_commands(root):
     return commands
 
 
+def known_options(root, command):
+    """The text of a command's program, of the programs that it calls, and of tests/<command>."""
+    text = (root / "tools" / command).read_text(errors="replace")
+    called = [p for p in (root / "tools").iterdir() if p.is_file() and f"/{p.name}" in text]
+    if (root / "tests" / command).is_dir():
+        called += toolchain.files(root / "tests" / command)
+    return text + "".join(path.read_text(errors="replace") for path in called)
+
+
 def command_problems(root, path, commands):
     problems = []
     text = path.read_text()
@@ -77,7 +86,7 @@ def command_problems(root, path, commands):
             if words[0] != "help":
                 problems.append(f"{at}: './quire {words[0]}' has no program in tools/")
             continue
-        known = program.read_text(errors="replace")
+        known = known_options(root, words[0])
         for word in words[1:]:
             if word == "--":
                 break

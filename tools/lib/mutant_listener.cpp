@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Linked into the unit tests that ./quire mutants builds: after each test, appends to the file
-// QUIRE_MUTANT_TESTS a line with its name, its milliseconds and the numbers of the sites it reached.
+// QUIRE_MUTANT_TESTS a line with its name, its milliseconds and the sites that it reached.
 #include <gtest/gtest.h>
 #include <stdio.h>
 #include <stdlib.h>
