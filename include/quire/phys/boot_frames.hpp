@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Frames for the first minutes: handed out by bumping down from the top of what is usable, before
-// there is memory to keep books in.
+// Frames for the first minutes: handed out from the top of what is usable downward, before there is
+// memory to keep books in.
 #pragma once
 
 #include <stddef.h>
@@ -12,37 +12,58 @@
 
 namespace quire {
 
+// Remembers what it gave out, as runs: frames given out one after the other follow one another and
+// make one run, so that a few dozen runs are plenty. Whatever is in no run is free.
+//
 // Not synchronised: there is one CPU. Holds a reference to the map, which must outlive it. What it
 // gave out is carried over when FrameAllocator starts.
 class BootFrames {
   public:
+    // Runs that can be given out at a time. A run ends where a hole of the map or a frame given
+    // back interrupts it.
+    static constexpr size_t capacity = 64;
+
     // Hands out usable frames of `map` that lie inside `reachable` (for a kernel whose boot mapping
     // shows only part of memory; pass the hull for all), the highest first, so that scarce low
     // memory stays free.
     BootFrames(const MemoryMap& map, const FrameRange& reachable);
 
-    // Error::out_of_frames, and no change, when none is left. Amortised O(1).
+    // The highest free frame. Error::out_of_frames when none is left, Error::too_many when it would
+    // need a run more than can be remembered; no change then. O(map entries + runs).
     Result<Frame> allocate_frame();
-    // `count` frames that follow one another. Frames skipped on the way to a run that is long
-    // enough stay available for single frames only as far as `skipped` room allows; otherwise they
-    // go to FrameAllocator as free. Error::zero_size, Error::out_of_frames; no change.
+    // `count` frames that follow one another, as high as possible. Free frames above stay
+    // available. Error::zero_size, and as allocate_frame; no change then. O(map entries + runs).
     Result<FrameRange> allocate_run(FrameCount count);
-    // Gives back what was allocated here. Error::foreign or Error::already_free when it is not;
-    // then nothing changes. A frame is available again at once. O(runs given out).
+    // Gives back a frame of either. It is available again at once. Errors, and no change:
+    // foreign, when it is no frame that could have been given out here; already_free;
+    // too_many, when it splits a run and no more can be remembered. O(runs).
     Status free_frame(Frame frame);
 
-    // Every frame given out and not given back, as ascending or descending disjoint runs.
-    Span<const FrameRange> given() const;
+    // Every frame given out and not given back, as descending disjoint runs.
+    Span<const FrameRange> given() const { return {given_, runs_}; }
     FrameCount given_frames() const;
     const MemoryMap& map() const { return map_; }
 
-    // After this, nothing more is given out or taken back: the frames have another owner.
-    void close();
+    // After this, nothing more is given out (out_of_frames) or taken back (foreign): the frames
+    // have another owner.
+    void close() { closed_ = true; }
+    bool closed() const { return closed_; }
 
   private:
+    // A free run, and the first of the given runs that lies below it.
+    struct Gap {
+        FrameRange frames;
+        size_t run_below;
+    };
+    Gap highest_gap(FrameCount count) const;
+    void insert_run(size_t at, const FrameRange& run);
+    void remove_run(size_t at);
+
     const MemoryMap& map_;
-    // (the implementation's state: a fixed number of runs; allocation fails with Error::too_many
-    // rather than lose track)
+    FrameRange reachable_;
+    FrameRange given_[capacity];  // descending
+    size_t runs_ = 0;
+    bool closed_ = false;
 };
 
 }  // namespace quire

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// The index that says at once which block a request is best served from.
+//
+// Blocks with free frames are kept in lists by (order of the largest hole, fullness class). Classes
+// are logarithmic in the frames that are not free, so that a block with 3 frames in use is told
+// from one with 30, which is hopeless to distinguish linearly, and nearly full blocks share one. A
+// request is served from the fullest class that can serve it, and there from the list of the
+// smallest sufficient hole: few blocks are broken into, and those that are used fill up.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/result.hpp"
+#include "quire/base/span.hpp"
+#include "quire/phys/block_bits.hpp"
+#include "quire/phys/frame_types.hpp"
+
+namespace quire {
+
+inline constexpr uint32_t no_block = UINT32_MAX;
+
+// What is known of a block beside its bitmap.
+struct BlockHeader {
+    // Values of `mask` that name no bitmap.
+    static constexpr uint32_t all_usable = UINT32_MAX;
+    static constexpr uint32_t none_usable = UINT32_MAX - 1;
+
+    uint32_t next = no_block;      // in its list; meaningless while free is 0
+    uint32_t previous = no_block;  // no_block for the first
+    uint32_t mask = none_usable;   // which bitmap says what of it is usable, when not all is
+    uint16_t free = 0;             // frames
+    uint8_t largest = BlockBits::no_hole;  // order of the largest hole
+    Zone zone = Zone::dma;
+};
+static_assert(sizeof(BlockHeader) == 16);
+
+// The lists of one zone. The headers are the caller's, and passed to each call: a block's number
+// is its place among them. Not synchronised. All but `check` are O(1).
+class BlockIndex {
+  public:
+    using Headers = Span<BlockHeader>;
+    static constexpr unsigned orders = block_order + 1;
+    static constexpr unsigned classes = block_order + 1;
+
+    BlockIndex();
+
+    // 0 when no frame is used, else 1 + log2 of their number; a block without free frames has none.
+    static unsigned fullness(unsigned free);
+
+    // Puts a block with free frames in the list that its header asks for, as the first; what has
+    // no free frame belongs in no list.
+    void insert(Headers headers, uint32_t block);
+    // Takes it out of the list that its header still asks for.
+    void remove(Headers headers, uint32_t block);
+    // The block to serve a request for a hole of `order` from, or no_block.
+    uint32_t find(unsigned order) const;
+
+    // Follows every list and counts the blocks in them. Error::corrupted with a block's number when
+    // a list holds what does not belong there, or its links disagree. O(blocks).
+    Result<uint32_t> check(Span<const BlockHeader> headers, Zone zone) const;
+
+  private:
+    uint32_t first_[orders][classes];
+    uint16_t orders_present_[classes];  // a bit for each order whose list is not empty
+};
+
+}  // namespace quire

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// Which memory the frame allocator keeps books of, and where each frame's entry in them is.
+//
+// Books are kept of sections: stretches of memory without large holes, so that RAM at 0 and at
+// 1 TiB costs nothing for what lies between. A section lies in one zone; where a zone ends inside a
+// block, the block appears in both sections, in each without the other's frames.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/function_ref.hpp"
+#include "quire/base/range.hpp"
+#include "quire/base/span.hpp"
+#include "quire/boot/memory_map.hpp"
+#include "quire/phys/block_bits.hpp"
+#include "quire/phys/frame_types.hpp"
+
+namespace quire {
+
+// A run of blocks whose numbers follow one another, and the frames in them that are managed.
+struct FrameSection {
+    uint64_t first = 0;  // frames
+    uint64_t last = 0;
+    uint32_t first_block = 0;
+    Zone zone = Zone::dma;
+
+    uint32_t blocks() const {
+        return static_cast<uint32_t>((last >> block_order) - (first >> block_order)) + 1;
+    }
+};
+
+// Where zones end: the number of the first frame above each.
+class ZoneEnds {
+  public:
+    constexpr ZoneEnds() : ZoneEnds(Frame(Frame::highest)) {}
+    // `direct_limit` is the first frame that the direct map does not show.
+    constexpr explicit ZoneEnds(Frame direct_limit)
+        : end_{min(dma_limit, direct_limit).value(), direct_limit.value(), Frame::highest + 1} {}
+
+    constexpr uint64_t first(Zone zone) const {
+        return zone == Zone::dma ? 0 : end_[static_cast<size_t>(zone) - 1];
+    }
+    constexpr uint64_t end(Zone zone) const { return end_[static_cast<size_t>(zone)]; }
+    constexpr Zone of(uint64_t frame) const {
+        if (frame < end(Zone::dma)) return Zone::dma;
+        return frame < end(Zone::direct) ? Zone::direct : Zone::high;
+    }
+
+  private:
+    uint64_t end_[zones];
+};
+
+// Frames of one block that follow one another.
+struct BlockPiece {
+    static constexpr uint32_t outside = UINT32_MAX;
+
+    uint32_t block = outside;  // or outside: these frames are in no section
+    unsigned first = 0;        // position in the block
+    uint64_t count = 0;        // at most block_frames unless outside
+};
+
+// How much the books of a map take at most, whatever the direct map's limit will be.
+struct FrameLayout {
+    uint64_t sections = 0;
+    uint64_t blocks = 0;
+    uint64_t masks = 0;  // blocks of which only a part is usable
+};
+// O(entries).
+FrameLayout frame_layout(const MemoryMap& map);
+
+// Calls `visit` for each run of memory that is usable or may be released later, in ascending order.
+// Releasable memory counts no further than 32 MiB outside the hull of what is usable: a firmware
+// table that claims to fill a terabyte shall cost nothing. O(entries).
+void for_each_managed_run(const MemoryMap& map,
+                          FunctionRef<void(const FrameRange& run, MemoryKind kind)> visit);
+
+// The table of sections, in ascending order. Reading is O(log sections); there are 2 or 3.
+class FrameSections {
+  public:
+    FrameSections() = default;
+    // Fills `table`, which has room for frame_layout(map).sections. O(entries).
+    FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table);
+
+    Span<const FrameSection> all() const { return table_; }
+    uint32_t blocks() const;
+
+    // The piece of `frames` that starts at its first frame: to the end of the block, the section,
+    // or the hole between sections. `frames` must not be empty.
+    BlockPiece piece(const FrameRange& frames) const;
+    // The first frame of a block that belongs to its section.
+    Frame first_frame(uint32_t block) const;
+    // The frame at a position of a block.
+    Frame frame(uint32_t block, unsigned position) const;
+    // From the first frame of the first section to the last of the last; empty without sections.
+    FrameRange hull() const;
+
+  private:
+    const FrameSection& section_of_block(uint32_t block) const;
+
+    Span<FrameSection> table_;
+};
+
+}  // namespace quire

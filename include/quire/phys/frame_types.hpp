@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// What requests for frames and answers about them are made of: zones, constraints, counters.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/address.hpp"
+#include "quire/boot/memory_map.hpp"
+
+namespace quire {
+
+// Physical memory in bands, from scarce to plentiful. Requests name the best band they can use and
+// fall back to scarcer ones. The bands may end at any frame, not only between blocks.
+enum class Zone : uint8_t {
+    dma,     // below 16 MiB and the direct map's limit: what old devices can reach
+    direct,  // what the direct map shows (all the rest, when there is no limit)
+    high,    // above the direct map
+};
+inline constexpr size_t zones = 3;
+// "dma", "direct" or "high". Any context.
+const char* to_string(Zone zone);
+
+// The first frame that is above the dma zone, when the direct map reaches that far.
+inline constexpr Frame dma_limit = frame_of(PhysicalAddress(uint64_t{16} << 20));
+
+// Conditions on a request beside its size.
+struct FrameConstraints {
+    Zone zone = Zone::high;                 // the best zone to use; scarcer ones are fallen back to
+    bool fallback = true;                   // whether to
+    Frame highest = Frame(Frame::highest);  // no frame of the run lies above this one
+    FrameCount alignment = FrameCount(1);   // of the first frame's number; a power of two
+    FrameCount boundary =
+        FrameCount(0);  // the run crosses no multiple of this power of two; 0: any
+};
+
+// Frames given out are total - free.
+struct ZoneCounters {
+    FrameCount total;  // usable frames of the zone
+    FrameCount free;
+    friend constexpr bool operator==(const ZoneCounters&, const ZoneCounters&) = default;
+};
+struct FrameCounters {
+    ZoneCounters zone[zones];
+    FrameCount total;
+    FrameCount free;
+    const ZoneCounters& of(Zone which) const { return zone[static_cast<size_t>(which)]; }
+    friend constexpr bool operator==(const FrameCounters&, const FrameCounters&) = default;
+};
+
+// Kinds of memory that were RAM all along and may be released once nobody needs what they hold.
+constexpr bool is_releasable(MemoryKind kind) {
+    return kind == MemoryKind::acpi_reclaimable || kind == MemoryKind::boot_information ||
+           kind == MemoryKind::module || kind == MemoryKind::kernel;
+}
+
+}  // namespace quire

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+#include "quire/phys/block_bits.hpp"
+
+#include "quire/base/bits.hpp"
+#include "quire/base/trap.hpp"
+
+namespace quire {
+
+namespace {
+
+// Positions that are multiples of 2^order, for orders 0 to 6.
+constexpr uint64_t multiples[] = {
+    0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
+    0x0001000100010001, 0x0000000100000001, 0x0000000000000001,
+};
+
+// From the first positions of holes of `order` in a word, those of holes of order + 1.
+constexpr uint64_t paired(uint64_t holes, unsigned order) {
+    return holes & (holes >> (1u << order)) & multiples[order + 1];
+}
+// The first positions of holes of `order`, at most 6, in a word of bits.
+constexpr uint64_t holes_in(uint64_t word, unsigned order) {
+    for (unsigned i = 0; i < order; ++i)
+        word = paired(word, i);
+    return word;
+}
+// Of the holes of `order` in a word, those that are not half of a larger one in it.
+constexpr uint64_t unpaired(uint64_t holes, unsigned order) {
+    const uint64_t larger = paired(holes, order);
+    return holes & ~(larger | larger << (1u << order));
+}
+
+// Order of the largest hole in a word that has a bit set, at most 6.
+constexpr unsigned largest_in(uint64_t word) {
+    unsigned order = 0;
+    while (order < 6) {
+        word = paired(word, order);
+        if (word == 0) break;
+        ++order;
+    }
+    return order;
+}
+
+// The smallest hole of at least `order` in `word`, seen as `orders` doublings of one bit; order is
+// `orders` + 1 when there is none.
+constexpr Hole smallest_in(uint64_t word, unsigned order, unsigned orders) {
+    uint64_t holes = holes_in(word, order);
+    for (unsigned found = order; holes != 0; ++found) {
+        const uint64_t alone = found == orders ? holes : unpaired(holes, found);
+        if (alone != 0) return {lowest_bit(alone), found};
+        holes = paired(holes, found);
+    }
+    return {0, orders + 1};
+}
+
+}  // namespace
+
+template <class Change>
+void BlockBits::change(unsigned first, unsigned count, Change change_word) {
+    if (first > block_frames || count > block_frames - first) trap();
+    while (count > 0) {
+        const unsigned bit = first % word_bits;
+        const unsigned here = count < word_bits - bit ? count : word_bits - bit;
+        change_word(words_[first / word_bits], bit_run(bit, here));
+        first += here;
+        count -= here;
+    }
+}
+
+void BlockBits::set(unsigned first, unsigned count) {
+    change(first, count, [](uint64_t& word, uint64_t mask) { word |= mask; });
+}
+
+void BlockBits::clear(unsigned first, unsigned count) {
+    change(first, count, [](uint64_t& word, uint64_t mask) { word &= ~mask; });
+}
+
+void BlockBits::set_all() {
+    for (uint64_t& word : words_)
+        word = ~uint64_t{0};
+}
+
+void BlockBits::clear_all() {
+    for (uint64_t& word : words_)
+        word = 0;
+}
+
+bool BlockBits::all_set(unsigned first, unsigned count) const {
+    return next_clear(first) >= first + count;
+}
+
+unsigned BlockBits::count() const {
+    unsigned sum = 0;
+    for (const uint64_t word : words_)
+        sum += count_bits(word);
+    return sum;
+}
+
+unsigned BlockBits::next_set(unsigned from) const {
+    if (from >= block_frames) return nowhere;
+    unsigned index = from / word_bits;
+    uint64_t word = words_[index] & (~uint64_t{0} << (from % word_bits));
+    while (word == 0) {
+        if (++index == words) return nowhere;
+        word = words_[index];
+    }
+    return index * word_bits + lowest_bit(word);
+}
+
+unsigned BlockBits::next_clear(unsigned from) const {
+    if (from >= block_frames) return nowhere;
+    unsigned index = from / word_bits;
+    uint64_t word = ~words_[index] & (~uint64_t{0} << (from % word_bits));
+    while (word == 0) {
+        if (++index == words) return nowhere;
+        word = ~words_[index];
+    }
+    return index * word_bits + lowest_bit(word);
+}
+
+// One bit a word, set when all of the word's frames are free: a bitmap of holes of order 6.
+uint64_t BlockBits::full_words() const {
+    uint64_t full = 0;
+    for (unsigned i = 0; i < words; ++i)
+        if (words_[i] == ~uint64_t{0}) full |= uint64_t{1} << i;
+    return full;
+}
+
+unsigned BlockBits::largest_order(unsigned bound) const {
+    if (bound >= word_order) {
+        const uint64_t full = full_words();
+        if (full != 0) return word_order + largest_in(full);
+    }
+    unsigned largest = no_hole;
+    for (const uint64_t word : words_) {
+        if (word == 0) continue;
+        const unsigned here = largest_in(word);
+        if (largest == no_hole || here > largest) largest = here;
+        if (largest == bound) break;
+    }
+    return largest;
+}
+
+unsigned BlockBits::largest_order_after_set(unsigned before, unsigned first, unsigned count) const {
+    // A hole larger than all that were there before contains frames of the run; so does a hole of
+    // each smaller order inside it.
+    unsigned largest = before;
+    for (unsigned order = before == no_hole ? 0 : before + 1; order <= block_order; ++order) {
+        bool found = false;
+        const unsigned last = (first + count - 1) >> order;
+        for (unsigned index = first >> order; index <= last && !found; ++index)
+            found = all_set(index << order, 1u << order);
+        if (!found) break;
+        largest = order;
+    }
+    return largest;
+}
+
+Hole BlockBits::smallest_hole(unsigned order) const {
+    Hole best{0, no_hole};
+    if (order < word_order) {
+        for (unsigned i = 0; i < words && best.order != order; ++i) {
+            // Full words are left for the second step, which knows their neighbours.
+            if (words_[i] == 0 || words_[i] == ~uint64_t{0}) continue;
+            const Hole hole = smallest_in(words_[i], order, word_order);
+            if (hole.order < best.order && hole.order < word_order) {
+                best = {i * word_bits + hole.first, hole.order};
+            }
+        }
+        if (best.order != no_hole) return best;
+        order = word_order;
+    }
+    const Hole hole = smallest_in(full_words(), order - word_order, block_order - word_order);
+    if (hole.order > block_order - word_order) trap();
+    return {hole.first * word_bits, hole.order + word_order};
+}
+
+bool BlockBits::is_subset_of(const BlockBits& other) const {
+    uint64_t outside = 0;
+    for (unsigned i = 0; i < words; ++i)
+        outside |= words_[i] & ~other.words_[i];
+    return outside == 0;
+}
+
+}  // namespace quire

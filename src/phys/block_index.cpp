@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "quire/phys/block_index.hpp"
+
+#include "quire/base/bits.hpp"
+#include "quire/base/trap.hpp"
+
+namespace quire {
+
+BlockIndex::BlockIndex() {
+    for (auto& row : first_)
+        for (uint32_t& first : row)
+            first = no_block;
+    for (uint16_t& present : orders_present_)
+        present = 0;
+}
+
+unsigned BlockIndex::fullness(unsigned free) {
+    const unsigned used = block_frames - free;
+    return used == 0 ? 0 : 1 + highest_bit(used);
+}
+
+void BlockIndex::insert(Headers headers, uint32_t block) {
+    BlockHeader& header = headers[block];
+    if (header.free == 0) return;
+    const unsigned order = header.largest;
+    const unsigned fullness_class = fullness(header.free);
+    if (order >= orders || fullness_class >= classes) trap();
+    uint32_t& first = first_[order][fullness_class];
+    header.previous = no_block;
+    header.next = first;
+    if (first != no_block) headers[first].previous = block;
+    first = block;
+    orders_present_[fullness_class] |= static_cast<uint16_t>(1u << order);
+}
+
+void BlockIndex::remove(Headers headers, uint32_t block) {
+    const BlockHeader& header = headers[block];
+    if (header.free == 0) return;
+    if (header.next != no_block) headers[header.next].previous = header.previous;
+    if (header.previous != no_block) {
+        headers[header.previous].next = header.next;
+        return;
+    }
+    const unsigned order = header.largest;
+    const unsigned fullness_class = fullness(header.free);
+    if (order >= orders || first_[order][fullness_class] != block) trap();
+    first_[order][fullness_class] = header.next;
+    if (header.next == no_block) {
+        orders_present_[fullness_class] &= static_cast<uint16_t>(~(1u << order));
+    }
+}
+
+uint32_t BlockIndex::find(unsigned order) const {
+    for (unsigned i = classes; i > 0; --i) {
+        const unsigned present = orders_present_[i - 1];
+        const unsigned sufficient = present >> order << order;
+        if (sufficient != 0) return first_[lowest_bit(sufficient)][i - 1];
+    }
+    return no_block;
+}
+
+Result<uint32_t> BlockIndex::check(Span<const BlockHeader> headers, Zone zone) const {
+    uint32_t listed = 0;
+    for (unsigned order = 0; order < orders; ++order) {
+        for (unsigned i = 0; i < classes; ++i) {
+            uint32_t previous = no_block;
+            uint32_t block = first_[order][i];
+            const bool present = (orders_present_[i] >> order & 1) != 0;
+            if (present != (block != no_block)) return Failure{Error::corrupted, block};
+            for (; block != no_block; block = headers[block].next) {
+                if (block >= headers.size()) return Failure{Error::corrupted, block};
+                const BlockHeader& header = headers[block];
+                const bool belongs = header.zone == zone && header.free != 0 &&
+                                     header.largest == order && fullness(header.free) == i;
+                if (!belongs || header.previous != previous)
+                    return Failure{Error::corrupted, block};
+                // A list that returns to where it was does not get past the comparison above: the
+                // block it returns to has another predecessor.
+                previous = block;
+                ++listed;
+            }
+        }
+    }
+    return listed;
+}
+
+}  // namespace quire

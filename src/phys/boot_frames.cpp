@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include "quire/phys/boot_frames.hpp"
+
+#include "quire/base/traits.hpp"
+
+namespace quire {
+
+namespace {
+// True when `high` starts right above the end of `low`.
+bool adjoin(const FrameRange& high, const FrameRange& low) {
+    return high.first() > low.last() && high.first() - low.last() == FrameCount(1);
+}
+}  // namespace
+
+BootFrames::BootFrames(const MemoryMap& map, const FrameRange& reachable)
+    : map_(map), reachable_(reachable) {}
+
+Result<Frame> BootFrames::allocate_frame() {
+    const Result<FrameRange> run = allocate_run(FrameCount(1));
+    if (!run.ok()) return run.failure();
+    return run->first();
+}
+
+Result<FrameRange> BootFrames::allocate_run(FrameCount count) {
+    if (count == FrameCount(0)) return Failure{Error::zero_size, 0};
+    if (closed_) return Failure{Error::out_of_frames, count.value()};
+    const Gap gap = highest_gap(count);
+    if (gap.frames.empty()) return Failure{Error::out_of_frames, count.value()};
+    const FrameRange run(gap.frames.last() - (count - FrameCount(1)), count);
+    // A run at the top of its gap adjoins the given run above, unless a hole of the map ends the
+    // gap; one that fills its gap adjoins the one below as well.
+    const size_t below = gap.run_below;
+    const bool joins_above = below > 0 && adjoin(given_[below - 1], run);
+    const bool joins_below = below < runs_ && adjoin(run, given_[below]);
+    if (joins_above && joins_below) {
+        given_[below - 1] = FrameRange::between(given_[below].first(), given_[below - 1].last());
+        remove_run(below);
+    } else if (joins_above) {
+        given_[below - 1] = FrameRange::between(run.first(), given_[below - 1].last());
+    } else if (joins_below) {
+        given_[below] = FrameRange::between(given_[below].first(), run.last());
+    } else {
+        if (runs_ == capacity) return Failure{Error::too_many, capacity};
+        insert_run(below, run);
+    }
+    return run;
+}
+
+Status BootFrames::free_frame(Frame frame) {
+    const bool ours =
+        !closed_ && reachable_.contains(frame) && map_.is_usable(FrameRange(frame, FrameCount(1)));
+    if (!ours) return Failure{Error::foreign, frame.value()};
+    size_t at = 0;
+    while (at < runs_ && !given_[at].contains(frame))
+        ++at;
+    if (at == runs_) return Failure{Error::already_free, frame.value()};
+
+    const FrameRange run = given_[at];
+    const FrameRange below = run.prefix(frame - run.first());
+    const FrameRange above = run.without_prefix(below.count() + FrameCount(1));
+    if (!below.empty() && !above.empty()) {
+        if (runs_ == capacity) return Failure{Error::too_many, capacity};
+        given_[at] = above;
+        insert_run(at + 1, below);
+    } else if (below.empty() && above.empty()) {
+        remove_run(at);
+    } else {
+        given_[at] = below.empty() ? above : below;
+    }
+    return {};
+}
+
+FrameCount BootFrames::given_frames() const {
+    FrameCount sum;
+    for (const FrameRange& run : given())
+        sum += run.count();
+    return sum;
+}
+
+// The highest free run of at least `count` frames; empty when there is none.
+BootFrames::Gap BootFrames::highest_gap(FrameCount count) const {
+    const Span<const MemoryEntry> entries = map_.entries();
+    size_t run = 0;  // the highest that does not lie wholly above what is looked at
+    for (size_t i = entries.size(); i-- > 0;) {
+        if (entries[i].kind != MemoryKind::usable) continue;
+        FrameRange rest = frames_inside(entries[i].range).intersection(reachable_);
+        while (!rest.empty()) {
+            while (run < runs_ && given_[run].first() > rest.last())
+                ++run;
+            // What is above the next given run, or all.
+            FrameRange gap = rest;
+            FrameRange next;
+            if (run < runs_ && given_[run].overlaps(rest)) {
+                gap = rest.without_prefix(given_[run].last() - rest.first() + FrameCount(1));
+                next = rest.prefix(given_[run].first() - rest.first());
+            }
+            if (gap.count() >= count) return {gap, run};
+            rest = next;
+        }
+    }
+    return {FrameRange(), runs_};
+}
+
+void BootFrames::insert_run(size_t at, const FrameRange& run) {
+    for (size_t i = runs_; i > at; --i)
+        given_[i] = given_[i - 1];
+    given_[at] = run;
+    ++runs_;
+}
+
+void BootFrames::remove_run(size_t at) {
+    --runs_;
+    for (size_t i = at; i < runs_; ++i)
+        given_[i] = given_[i + 1];
+}
+
+}  // namespace quire

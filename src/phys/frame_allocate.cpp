@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// Where frames are taken from.
+#include "quire/base/bits.hpp"
+#include "quire/base/traits.hpp"
+#include "quire/phys/frame_core.hpp"
+#include "quire/phys/free_runs.hpp"
+
+namespace quire {
+
+namespace {
+
+// Orders whose frames are more than physical memory can have.
+constexpr unsigned order_limit = 64 - page_shift;
+
+// The lowest place in a run where `count` frames meet the constraints; an empty range when none.
+FrameRange place_in(const FrameRange& run, FrameCount count, const FrameConstraints& constraints) {
+    const uint64_t alignment = constraints.alignment.value();
+    uint64_t first = round_up(run.first().value(), alignment);
+    const uint64_t boundary = constraints.boundary.value();
+    if (boundary != 0) {
+        const uint64_t to_boundary = boundary - (first & (boundary - 1));
+        // What is aligned to more than the boundary starts on one, and is no longer than it.
+        if (to_boundary < count.value()) first = round_up(first + to_boundary, alignment);
+    }
+    const uint64_t last = run.last().value();
+    if (first > last || last - first < count.value() - 1) return FrameRange();
+    return FrameRange(Frame(first), count);
+}
+
+}  // namespace
+
+Result<Frame> FrameCore::allocate(Zone zone) {
+    Found found;
+    for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;) {
+        if (find_hole(0, static_cast<Zone>(i), found)) {
+            return take_from_hole(found, FrameCount(1)).first();
+        }
+    }
+    return Failure{Error::out_of_frames, 1};
+}
+
+Result<FrameRange> FrameCore::allocate_order(unsigned order, Zone zone) {
+    if (order >= order_limit) return Failure{Error::bad_argument, order};
+    const FrameCount count(uint64_t{1} << order);
+    return allocate_run(count, {.zone = zone, .alignment = count});
+}
+
+Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstraints& constraints) {
+    const uint64_t alignment = constraints.alignment.value();
+    const uint64_t boundary = constraints.boundary.value();
+    if (count == FrameCount(0)) return Failure{Error::zero_size, 0};
+    if (!is_power_of_two(alignment)) return Failure{Error::misaligned, alignment};
+    if (boundary != 0 && !is_power_of_two(boundary)) return Failure{Error::misaligned, boundary};
+    if (boundary != 0 && count.value() > boundary) {
+        return Failure{Error::bad_argument, count.value()};
+    }
+
+    const unsigned order = log2_ceil(count.value());
+    const uint64_t hole_frames = order <= block_order ? uint64_t{1} << order : 0;
+    // A hole of that order meets the constraints whatever they are.
+    const bool any_hole_does =
+        hole_frames != 0 && alignment <= hole_frames && (boundary == 0 || boundary >= hole_frames);
+    // And nothing but such a hole does.
+    const bool only_hole_does =
+        any_hole_does &&
+        (hole_frames == 1 || (hole_frames == count.value() && alignment == hole_frames));
+
+    // Zones are looked at from the best one down. Each round adds one, and considers runs that
+    // reach from it into those before.
+    FrameCount free;
+    for (size_t i = static_cast<size_t>(constraints.zone) + 1; i-- > 0;) {
+        const Zone zone = static_cast<Zone>(i);
+        free += free_frames(zone);
+        const bool whole_zone = lies_below(zone, constraints.highest);
+        Found found;
+        if (any_hole_does && whole_zone && find_hole(order, zone, found)) {
+            return take_from_hole(found, count);
+        }
+        // Holes do not reach across the end of a zone that is a multiple of their size.
+        const bool crosses = zone != constraints.zone && (ends_.end(zone) & (hole_frames - 1)) != 0;
+        const bool searched = only_hole_does && whole_zone && !crosses;
+        if (!searched && free >= count) {
+            const Result<FrameRange> run = search(count, constraints, window_of(zone, constraints));
+            if (run.ok()) {
+                take(*run);
+                return run;
+            }
+        }
+        if (!constraints.fallback) break;
+    }
+    return Failure{Error::out_of_frames, count.value()};
+}
+
+Status FrameCore::allocate_at(const FrameRange& frames) {
+    const Status free = check(frames, Expect::free);
+    if (!free.ok()) return free;
+    take(frames);
+    return {};
+}
+
+Status FrameCore::allocate_batch(Span<Frame> frames, Zone zone) {
+    FrameCount free;
+    for (size_t i = 0; i <= static_cast<size_t>(zone); ++i)
+        free += free_frames(static_cast<Zone>(i));
+    if (frames.size() > free.value()) return Failure{Error::out_of_frames, frames.size()};
+    for (Frame& frame : frames)
+        frame = *allocate(zone);
+    return {};
+}
+
+bool FrameCore::find_hole(unsigned order, Zone zone, Found& found) const {
+    const uint32_t block = index_[static_cast<size_t>(zone)].find(order);
+    if (block == no_block) return false;
+    found = {block, bits_[block].smallest_hole(order)};
+    return true;
+}
+
+FrameRange FrameCore::take_from_hole(const Found& found, FrameCount count) {
+    const FrameRange frames(sections_.frame(found.block, found.hole.first), count);
+    take_piece(found.block, found.hole.first, static_cast<unsigned>(count.value()),
+               found.hole.order);
+    return frames;
+}
+
+// No managed frame of the zone lies above `highest`.
+bool FrameCore::lies_below(Zone zone, Frame highest) const {
+    const FrameRange hull = sections_.hull();
+    return ends_.end(zone) <= highest.value() || hull.empty() || hull.last() <= highest;
+}
+
+FrameCore::Window FrameCore::window_of(Zone lowest, const FrameConstraints& constraints) const {
+    return {ends_.first(lowest), min(constraints.highest.value() + 1, ends_.end(constraints.zone))};
+}
+
+// The shortest free run that has room, and in it the lowest place: long runs stay long.
+Result<FrameRange> FrameCore::search(FrameCount count, const FrameConstraints& constraints,
+                                     const Window& window) const {
+    FrameRange best;
+    FrameCount best_length;
+    if (window.first < window.end) {
+        FreeRuns runs(sections_.all(), headers_, bits_, window.first, window.end - 1);
+        for (FrameRange run = runs.next(); !run.empty(); run = runs.next()) {
+            if (run.count() < count) continue;
+            if (!best.empty() && run.count() >= best_length) continue;
+            const FrameRange place = place_in(run, count, constraints);
+            if (place.empty()) continue;
+            best = place;
+            best_length = run.count();
+            if (best_length == count) break;
+        }
+    }
+    if (best.empty()) return Failure{Error::out_of_frames, count.value()};
+    return best;
+}
+
+}  // namespace quire

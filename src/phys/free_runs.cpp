@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include "quire/phys/free_runs.hpp"
+
+#include "quire/base/traits.hpp"
+
+namespace quire {
+
+namespace {
+uint32_t block_of(const FrameSection& section, uint64_t frame) {
+    const uint64_t block = (frame >> block_order) - (section.first >> block_order);
+    return section.first_block + static_cast<uint32_t>(block);
+}
+constexpr unsigned position_in_block(uint64_t frame) {
+    return static_cast<unsigned>(frame % block_frames);
+}
+}  // namespace
+
+FreeRuns::FreeRuns(Span<const FrameSection> sections, Span<const BlockHeader> headers,
+                   Span<const BlockBits> bits, uint64_t first, uint64_t last)
+    : sections_(sections), headers_(headers), bits_(bits), position_(first), last_(last) {}
+
+FrameRange FreeRuns::next() {
+    if (!skip_to_free()) return FrameRange();
+    const uint64_t first = position_;
+    position_ = end_of_run();
+    return FrameRange(Frame(first), FrameCount(position_ - first));
+}
+
+// Moves `position_` up to the next free frame; false when there is none in the window.
+bool FreeRuns::skip_to_free() {
+    while (section_ < sections_.size() && position_ <= last_) {
+        const FrameSection& section = sections_[section_];
+        if (position_ > section.last) {
+            ++section_;
+            continue;
+        }
+        position_ = max(position_, section.first);
+        const uint32_t block = block_of(section, position_);
+        const unsigned from = position_in_block(position_);
+        const unsigned free =
+            headers_[block].free == 0 ? BlockBits::nowhere : bits_[block].next_set(from);
+        if (free != BlockBits::nowhere) {
+            position_ += free - from;
+            return position_ <= last_;
+        }
+        // The next section may begin inside this block.
+        position_ = min(position_ + (block_frames - from), section.last + 1);
+    }
+    return false;
+}
+
+// The first frame above the run that starts at `position_`, or above the window.
+uint64_t FreeRuns::end_of_run() const {
+    size_t section = section_;
+    uint64_t frame = position_;
+    while (frame <= last_) {
+        if (frame > sections_[section].last) {
+            ++section;
+            if (section == sections_.size() || sections_[section].first != frame) break;
+        }
+        const uint32_t block = block_of(sections_[section], frame);
+        const unsigned from = position_in_block(frame);
+        const unsigned end =
+            headers_[block].free == block_frames ? block_frames : bits_[block].next_clear(from);
+        frame += end - from;
+        if (end < block_frames && frame <= sections_[section].last) break;
+    }
+    return min(frame, last_ + 1);
+}
+
+}  // namespace quire
