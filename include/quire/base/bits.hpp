@@ -16,15 +16,28 @@ template <class T>
 constexpr bool is_power_of_two(T value) {
     return value != 0 && (value & (value - 1)) == 0;
 }
-// Index of the lowest set bit; traps on zero.
+// Index of the lowest set bit; traps on zero. By halves where registers have 32 bits, since the
+// builtin for 64 calls a library function there.
 constexpr unsigned lowest_bit(uint64_t value) {
     if (value == 0) trap();
-    return static_cast<unsigned>(__builtin_ctzll(value));
+    if constexpr (sizeof(uintptr_t) >= sizeof(uint64_t)) {
+        return static_cast<unsigned>(__builtin_ctzll(value));
+    }
+    const uint32_t low = static_cast<uint32_t>(value);
+    const uint32_t high = static_cast<uint32_t>(value >> 32);
+    return low != 0 ? static_cast<unsigned>(__builtin_ctz(low))
+                    : 32 + static_cast<unsigned>(__builtin_ctz(high));
 }
 // Index of the highest set bit (the base-2 logarithm, rounded down); traps on zero.
 constexpr unsigned highest_bit(uint64_t value) {
     if (value == 0) trap();
-    return 63 - static_cast<unsigned>(__builtin_clzll(value));
+    if constexpr (sizeof(uintptr_t) >= sizeof(uint64_t)) {
+        return 63 - static_cast<unsigned>(__builtin_clzll(value));
+    }
+    const uint32_t low = static_cast<uint32_t>(value);
+    const uint32_t high = static_cast<uint32_t>(value >> 32);
+    return high != 0 ? 63 - static_cast<unsigned>(__builtin_clz(high))
+                     : 31 - static_cast<unsigned>(__builtin_clz(low));
 }
 // Base-2 logarithm, rounded up; 0 for 0 and 1.
 constexpr unsigned log2_ceil(uint64_t value) {
