@@ -10,6 +10,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "lib"))
+import mutant_cases
 import toolchain
 
 CHECKS = pathlib.Path(__file__).resolve().parent
@@ -403,6 +404,7 @@ def main():
     ]
     commands = {str(c[1]): c[1] for c in cases}
     tally = toolchain.Tally()
+    tally.case(mutant_cases.problems())
     for problems in toolchain.parallel(good_case, list(commands.values())):
         tally.case(problems)
     for problems in toolchain.parallel(bad_case, cases):
