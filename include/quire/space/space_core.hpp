@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// The address space without its lock. Use AddressSpace, which says what each operation means.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/function_ref.hpp"
+#include "quire/base/node_pool.hpp"
+#include "quire/base/range.hpp"
+#include "quire/base/result.hpp"
+#include "quire/base/span.hpp"
+#include "quire/space/fault.hpp"
+#include "quire/space/options.hpp"
+#include "quire/space/region.hpp"
+#include "quire/space/region_set.hpp"
+
+namespace quire {
+
+// What is known about an address.
+struct SpaceQuery {
+    RegionInfo region;
+    Translation translation;
+};
+
+// Not synchronised; so is the page table, which changes only through here.
+class SpaceCore {
+  public:
+    SpaceCore(const SpaceParts& parts, const PageRange& bounds, Span<unsigned char> first_nodes,
+              NodeGrowth growth);
+    SpaceCore(const SpaceCore&) = delete;
+    SpaceCore& operator=(const SpaceCore&) = delete;
+
+    Result<PageRange> allocate(PageCount pages, const AllocateOptions& options);
+    Result<PageRange> map(const FrameRange& frames, const MapOptions& options);
+    Result<PageRange> reserve(PageCount pages, const AllocateOptions& options);
+    Status commit(const PageRange& pages);
+    Status decommit(const PageRange& pages);
+    Status adopt(const PageRange& pages, const Attributes& attributes, const char* name);
+    Status unmap(const PageRange& pages);
+    Status protect(const PageRange& pages, Protection protection);
+
+    Result<SpaceQuery> query(VirtualAddress address) const;
+    void for_each_region(FunctionRef<bool(const RegionInfo&)> visit) const;
+    FaultOutcome fault(const Fault& fault);
+
+    const PageRange& bounds() const { return regions_.bounds(); }
+    size_t regions() const { return regions_.size(); }
+    PageTable& table() { return table_; }
+    const FaultCounters& fault_counters() const { return fault_counters_; }
+    size_t free_nodes() const { return nodes_.available(); }
+    Status validate() const;
+
+  private:
+    // A region to be: all but where it will lie.
+    struct Wanted {
+        PageCount pages;
+        Attributes attributes;
+        Backing backing;
+        const char* name;
+        const Placement& placement;
+        Frame first_frame = Frame(0);
+    };
+    // Bodies in a range that the page table can change in one call.
+    struct Run {
+        PageRange pages;
+        UnmappedFrames frames = UnmappedFrames::keep;
+    };
+    enum class RunsDifferBy : uint8_t { nothing, fate_of_frames };
+    class Runs;
+    // A population under way.
+    struct Population {
+        PageRange pages;
+        Attributes attributes;
+        PageCount done;    // pages mapped, from the first one on
+        FrameRange ready;  // frames in a row, zeroed, not yet mapped
+    };
+    // A page that was cut out of a large one.
+    struct Cut {
+        Page page;
+        Protection before = Protection::none;
+        bool made = false;
+    };
+    // A region that was.
+    struct Departed {
+        PageRange pages;
+        const char* name = nullptr;
+    };
+
+    // Making regions (make_region.cpp).
+    Result<Page> place(const Wanted& wanted) const;
+    Result<Page> place_fixed(const Wanted& wanted) const;
+    Result<Region*> make_region(const Wanted& wanted);
+    void undo_make_region(Region& region);
+    Result<Region*> make_empty_region(const Wanted& wanted);
+    Status check_expressible(const Region& region);
+    Status check_nothing_mapped(const PageRange& pages) const;
+    Status check_adoptable(const PageRange& pages, const Attributes& attributes) const;
+
+    // Frames behind pages (populate.cpp).
+    Status populate(const PageRange& pages, const Attributes& attributes, FrameCount longest_run);
+    Status map_ready(Population& population);
+    void undo_populate(const Population& population);
+    Result<Frame> take_zeroed_frame();
+    void give_back(Frame frame);
+    Region* reservation_of(const PageRange& pages) const;
+
+    // Changing what is there (unmap.cpp, protect.cpp, cut.cpp).
+    Status check_changeable(const PageRange& pages) const;
+    Status unmap_runs(const PageRange& pages);
+    void remove_from_regions(const PageRange& pages);
+    void remove_from_region(Region& region, const PageRange& pages);
+    Result<Cut> cut_after(Page page);
+    void undo_cut(const Cut& cut);
+    Status protect_runs(const PageRange& pages, Protection protection);
+    void undo_protect_runs(const PageRange& pages);
+    void set_protection(Region& region, const PageRange& pages, Protection protection);
+    Region& split_at(Region& region, Page first_of_upper);
+    void join_pieces(const PageRange& pages);
+
+    // Records of regions (nodes.cpp).
+    Status want_nodes(size_t nodes);
+    void top_up_nodes();
+    Status add_node_page();
+
+    // Faults (fault.cpp, fault_cause.cpp).
+    Error resolve(const Fault& fault, const Translation& translation, FaultOutcome& outcome);
+    bool is_stuck(const Fault& fault);
+    void report(const Fault& fault, const Translation& translation, Error error,
+                FaultReport& report) const;
+    void remember_departed(const Region& region, const PageRange& pages);
+    const Departed* departed_at(Page page) const;
+    void changed() { spurious_in_a_row_ = 0; }
+
+    // An operation that cannot fail unless somebody broke the page table: panics when it did.
+    void must(const Status& status, const char* what) const;
+    void must_spend(Result<Invalidation> change, const char* what) const;
+
+    static constexpr size_t departed_kept = 8;
+
+    PageTable& table_;
+    FrameSource frames_;
+    FrameZeroer& zeroer_;
+    TlbInvalidator& tlb_;
+    Platform& platform_;
+    AddressView view_;
+    NodeGrowth growth_;
+    RegionSet regions_;
+    NodePool<Region> nodes_;
+    uint64_t next_origin_ = 1;
+    FaultCounters fault_counters_;
+    Page spurious_page_;
+    unsigned spurious_in_a_row_ = 0;
+    Departed departed_[departed_kept];
+    size_t next_departed_ = 0;
+};
+
+}  // namespace quire
