@@ -64,12 +64,17 @@ template <class T>
 constexpr T&& forward(remove_reference<T>& value) {
     return static_cast<T&&>(value);
 }
-template <class T>
-constexpr void swap(T& a, T& b) {
-    T saved = move(a);
-    a = move(b);
-    b = move(saved);
-}
+// An object, so that it is never found by argument-dependent lookup: hosted code that sorts frames
+// with the C++ library would find it and std::swap alike.
+struct Swap {
+    template <class T>
+    constexpr void operator()(T& a, T& b) const {
+        T saved = move(a);
+        a = move(b);
+        b = move(saved);
+    }
+};
+inline constexpr Swap swap{};
 template <class T>
 constexpr T exchange(T& object, remove_const_reference<T> value) {
     T old = move(object);
