@@ -16,12 +16,14 @@ set(CMAKE_CXX_COMPILER ${QUIRE_CLANGXX})
 set(CMAKE_ASM_COMPILER ${QUIRE_CLANG})
 foreach(language C CXX ASM)
     set(CMAKE_${language}_COMPILER_TARGET i686-unknown-none-elf)
-    set(CMAKE_${language}_FLAGS_INIT "-march=i686 -mgeneral-regs-only -fno-pic -nostdlibinc")
     string(JOIN " " CMAKE_${language}_LINK_EXECUTABLE
         "<CMAKE_LINKER> -m elf_i386 -static -nostdlib <LINK_FLAGS> <OBJECTS>"
         "-o <TARGET> <LINK_LIBRARIES>")
 endforeach()
-set(CMAKE_ASM_FLAGS_INIT "-march=i686")
+# Not by CMAKE_<LANG>_FLAGS_INIT: a preset that sets CMAKE_<LANG>_FLAGS overrides that when CMake
+# runs again.
+add_compile_options(-march=i686 $<$<COMPILE_LANGUAGE:C,CXX>:-mgeneral-regs-only>
+                    $<$<COMPILE_LANGUAGE:C,CXX>:-fno-pic> $<$<COMPILE_LANGUAGE:C,CXX>:-nostdlibinc>)
 set(CMAKE_LINKER ${QUIRE_LLD} CACHE FILEPATH "linker")
 set(CMAKE_AR ${QUIRE_LLVM_AR} CACHE FILEPATH "archiver")
 set(CMAKE_RANLIB ${QUIRE_LLVM_RANLIB} CACHE FILEPATH "archive indexer")

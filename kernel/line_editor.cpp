@@ -22,7 +22,7 @@ size_t copy_text(char* to, const char* from) {
     return length;
 }
 
-bool same_text(const char* a, const char* b) {
+bool same_line(const char* a, const char* b) {
     while (*a != '\0' && *a == *b) {
         ++a;
         ++b;
@@ -218,7 +218,7 @@ void LineEditor::newer() {
 }
 
 void LineEditor::remember() {
-    if (length_ == 0 || (remembered_ > 0 && same_text(history_[0], line_))) return;
+    if (length_ == 0 || (remembered_ > 0 && same_line(history_[0], line_))) return;
     for (size_t i = history_lines - 1; i > 0; --i) {
         copy_text(history_[i], history_[i - 1]);
     }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quire/kernel_memory.hpp"
+
 namespace kernel {
 
 class ConsoleSink;
@@ -21,6 +23,11 @@ struct ImageSection {
     bool executable;
 };
 
+// Pages that one leaf table maps.
+extern const uintptr_t pages_per_table;
+// The last byte of physical memory that a page-table entry can name.
+uint64_t highest_physical();
+
 // Where the kernel is, physically and virtually. Physical is virtual less `virtual_offset`, except
 // for the sections that run where they are loaded, which are not listed.
 struct Image {
@@ -28,8 +35,10 @@ struct Image {
     uintptr_t physical_end;
     uintptr_t virtual_offset;
     ImageSection sections[3];
-    // A page inside the data section that must stay unmapped: below the kernel's stack.
+    // A page inside the data section that must stay unmapped, and the stack above it.
     uintptr_t stack_guard;
+    uintptr_t stack_begin;
+    uintptr_t stack_end;
 };
 Image image();
 
@@ -38,12 +47,6 @@ void initialize();
 // The serial line, and the text screen when the machine has one; null when there is no second.
 ConsoleSink& serial_sink();
 ConsoleSink* screen_sink();
-// The screen's bytes: where they are physically, and where they can be written from now on (a null
-// pointer stops the output to the screen).
-uintptr_t screen_physical();
-size_t screen_bytes();
-void move_screen(void* mapped_at);
-
 // One byte of input, or -1 when there is none.
 int read_input();
 // Sleeps until there may be input.
@@ -74,12 +77,20 @@ using PageFaultHandler = Verdict (*)(void* context, const PageFault& fault);
 // Who is asked about page faults; null for nobody.
 void set_page_fault_handler(PageFaultHandler handler, void* context);
 
-// One byte accessed, through the page fault handler; false when that did not resolve the fault.
+// One byte accessed, through the page fault handler; false when that did not resolve the fault. The
+// store leaves the byte as it was.
 bool try_load(uintptr_t address, uint8_t& value);
-bool try_store(uintptr_t address, uint8_t value);
+bool try_store(uintptr_t address);
 
-// The table in use was replaced: whatever refers to it by its physical address must follow.
-void page_table_changed();
+// Reads physical memory through the boot mapping; usable as a quire::PhysicalReader until that is
+// dropped. Null when it cannot be shown.
+const unsigned char* read_physical(quire::PhysicalAddress address, size_t bytes);
+
+// Builds the kernel's memory managers and drops the boot mapping: the machine's part is where
+// things go in its address space, and its page-table format. `map` must outlive them. Call once.
+quire::Result<quire::KernelMemory*> start_memory(const quire::MemoryMap& map,
+                                                 quire::TableReach reach,
+                                                 quire::Platform& platform);
 
 enum class Outcome { success, failure, panic };
 // Ends the machine, with a status for the emulator; halts when there is no emulator.

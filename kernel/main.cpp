@@ -1,36 +1,177 @@
 // SPDX-License-Identifier: MIT
+// From the boot loader's hands to the monitor.
 #include <stdint.h>
 
 #include "console.hpp"
+#include "faults.hpp"
 #include "machine.hpp"
+#include "monitor.hpp"
+#include "options.hpp"
+#include "quire/boot/memory_map.hpp"
+#include "quire/boot/multiboot.hpp"
+#include "quire/kernel_memory.hpp"
+#include "selftest.hpp"
+#include "show.hpp"
+#include "tour.hpp"
 
 extern "C" [[noreturn]] void kernel_main(uint32_t magic, uintptr_t information);
+
+namespace kernel {
+namespace {
+
+class KernelPlatform final : public quire::Platform {
+  public:
+    void log(quire::Severity severity, const char* line) override {
+        const Palette& colors = console().palette();
+        const bool loud = severity >= quire::Severity::warning;
+        print("%s%s%s\n", loud ? colors.warning : colors.dim, line, colors.plain);
+    }
+
+    [[noreturn]] void panic(const quire::Report& report) override {
+        char buffer[512];
+        quire::TextWriter text(buffer);
+        write(text, report);
+        kernel::panic("%s", text.text());
+    }
+};
+
+// Keeps the firmware's entries until colours are known: the command line comes with them.
+class FirmwareEntries final : public quire::FirmwareListener {
+  public:
+    void entry(uint64_t base, uint64_t bytes, quire::MemoryKind kind) override {
+        if (count_ < capacity) entries_[count_] = {base, bytes, kind};
+        ++count_;
+    }
+
+    void show() const {
+        const uint32_t kept = count_ < capacity ? count_ : capacity;
+        for (uint32_t i = 0; i < kept; ++i) {
+            show_firmware_entry(entries_[i].base, entries_[i].bytes, to_string(entries_[i].kind));
+        }
+        if (count_ > kept) print("  and %u more\n", count_ - kept);
+    }
+
+  private:
+    static constexpr uint32_t capacity = 64;
+    struct Entry {
+        uint64_t base;
+        uint64_t bytes;
+        quire::MemoryKind kind;
+    };
+    Entry entries_[capacity] = {};
+    uint32_t count_ = 0;
+};
+
+// The machine's own objects: several KiB, so not on the stack.
+constinit KernelPlatform platform;
+constinit FirmwareEntries firmware_entries;
+constinit quire::MemoryMap memory_map;
+
+[[noreturn]] void stop_for(const char* what, quire::Failure failure) {
+    panic("%s: %s (0x%llx)", what, to_string(failure.error),
+          static_cast<unsigned long long>(failure.where));
+}
+
+// Reads the boot information and makes the canonical map, with the kernel's image taken out.
+quire::BootInformation read_boot_information(uint32_t magic, uintptr_t information,
+                                             quire::Status& built) {
+    using namespace quire;
+    MemoryMapBuilder builder(memory_map, &firmware_entries);
+    const auto read = [](PhysicalAddress address, size_t bytes) {
+        return machine::read_physical(address, bytes);
+    };
+    const auto parsed = parse_multiboot(magic, PhysicalAddress(information), read, builder);
+    if (!parsed.ok()) stop_for("the boot information cannot be used", parsed.failure());
+    const machine::Image image = machine::image();
+    const Status reserved =
+        builder.reserve(PhysicalRange(PhysicalAddress(image.physical_begin),
+                                      Bytes(image.physical_end - image.physical_begin)),
+                        MemoryKind::kernel);
+    if (!reserved.ok()) stop_for("the kernel's image cannot be reserved", reserved.failure());
+    built = builder.finish(PhysicalAddress(machine::highest_physical()));
+    return *parsed;
+}
+
+void show_beyond_reach() {
+    using namespace quire;
+    const Bytes beyond = memory_map.taken_from_usable(MemoryKind::beyond_reach);
+    if (beyond == Bytes(0)) return;
+    print(
+        "  %s%s of RAM lie beyond the reach of this page-table format (its last byte is 0x%llx)"
+        "%s\n",
+        console().palette().warning, size_text(beyond.value()).text,
+        static_cast<unsigned long long>(machine::highest_physical()), console().palette().plain);
+}
+
+Options greet(const quire::BootInformation& information) {
+    const Options options = parse_options(information.command_line);
+    console().set_color(options.color == Color::on);
+    const Palette& colors = console().palette();
+    print("\n%sQuire%s: the memory management of a kernel, on the bare machine\n", colors.heading,
+          colors.plain);
+    print("  booted by %s (%s), CPU features: %s\n", information.protocol,
+          information.loader_name == nullptr ? "no name" : information.loader_name,
+          machine::features_text());
+    if (options.has_unknown_word) {
+        print("  %sthe command line's word '%s' means nothing here%s\n", colors.warning,
+              options.unknown_word, colors.plain);
+    }
+    return options;
+}
+
+void show_start(quire::KernelMemory& memory) {
+    show_heading("A page table of our own");
+    print("  root at 0x%08llx, %llu tables and %llu frames of books made from boot frames\n",
+          static_cast<unsigned long long>(address_of(memory.table().root()).value()),
+          static_cast<unsigned long long>(memory.boot_table_frames().value()),
+          static_cast<unsigned long long>(memory.metadata_frames().value()));
+    print("  tables are reached through the %s\n", to_string(memory.reach()));
+    show_mappings(memory.table());
+    show_heading("The boot mapping is gone");
+    const uintptr_t image = machine::image().physical_begin;
+    print("  the CPU at 0x%08lx, where the kernel was loaded: %s\n",
+          static_cast<unsigned long>(image), probe(image).loads ? "loads" : "faults");
+    show_heading("Frames");
+    show_frames(memory.frames());
+    show_heading("Regions of the kernel's address space");
+    show_regions(memory.space());
+    show_heading("The kernel's heap");
+    show_heap(memory.heap());
+}
+
+}  // namespace
+}  // namespace kernel
 
 void kernel_main(uint32_t magic, uintptr_t information) {
     using namespace kernel;
     machine::initialize();
     console().attach(machine::serial_sink());
-    console().attach(*machine::screen_sink());
-    const Palette& colors = console().palette();
-    print("%sQuire%s on i386: %s\n", colors.heading, colors.plain, machine::features_text());
-    print("magic %08x information at %08x\n", magic, static_cast<uint32_t>(information));
-    const auto* words = reinterpret_cast<const uint32_t*>(information);
-    if (magic == 0x2BADB002) {
-        const uint32_t length = words[11];
-        uintptr_t at = words[12];
-        const uintptr_t end = at + length;
-        while (at < end) {
-            const auto* entry = reinterpret_cast<const uint32_t*>(at);
-            const uint64_t base = entry[1] | uint64_t{entry[2]} << 32;
-            const uint64_t bytes = entry[3] | uint64_t{entry[4]} << 32;
-            print("  %012llx + %-10s type %u\n", base, size_text(bytes).text, entry[5]);
-            at += entry[0] + 4;
-        }
-    }
-    uint8_t value = 0;
-    print("try_load(0) = %d, try_load(0xc0000000+1M) = %d, try_store(0xe0000000) = %d\n",
-          machine::try_load(0, value), machine::try_load(0xC0100000, value),
-          machine::try_store(0xE0000000, 1));
-    print("%llu %lld %s|%5u|%-5u|%05u\n", 18446744073709551615ull, -5ll, "x", 42u, 42u, 42u);
-    machine::stop(machine::Outcome::success);
+    if (machine::screen_sink() != nullptr) console().attach(*machine::screen_sink());
+
+    quire::Status built;
+    const quire::BootInformation boot = read_boot_information(magic, information, built);
+    const Options options = greet(boot);
+    show_heading("The firmware's memory map, as found");
+    firmware_entries.show();
+    show_heading("Repairs");
+    show_repairs(memory_map);
+    show_heading("The canonical map");
+    show_map(memory_map);
+    show_beyond_reach();
+    if (!built.ok()) stop_for("there is no memory to work with", built.failure());
+
+    const auto started = machine::start_memory(memory_map, options.reach, platform);
+    if (!started.ok()) stop_for("the memory managers cannot start", started.failure());
+    quire::KernelMemory& memory = **started;
+    handle_faults_with(memory.space());
+    show_start(memory);
+    show_heading("Where the firmware's usable memory went");
+    bool well = show_reservations(memory_map, memory.frames());
+
+    well = tour(memory) && well;
+    show_heading("Self-tests on the machine");
+    well = run_selftests(memory) && well;
+    if (options.after_tour == AfterTour::monitor) run_monitor(memory);
+    print("\n%s\n", well ? "All is well." : "NOT all is well.");
+    machine::stop(well ? machine::Outcome::success : machine::Outcome::failure);
 }

@@ -22,7 +22,8 @@ constexpr bool is_kernels(MemoryKind kind) {
 
 }  // namespace
 
-MemoryMapBuilder::MemoryMapBuilder(MemoryMap& map) : map_(map) {
+MemoryMapBuilder::MemoryMapBuilder(MemoryMap& map, FirmwareListener* listener)
+    : map_(map), listener_(listener) {
     map_.size_ = 0;
     map_.repairs_kept_ = 0;
     map_.repair_count_ = 0;
@@ -40,6 +41,7 @@ void MemoryMapBuilder::note(RepairKind kind, uint64_t first, uint64_t bytes) {
 
 void MemoryMapBuilder::add(uint64_t base, uint64_t bytes, MemoryKind kind) {
     if (stage_ != Stage::collecting || is_kernels(kind)) trap();
+    if (listener_ != nullptr) listener_->entry(base, bytes, kind);
     if (bytes == 0) return note(RepairKind::empty_dropped, base, bytes);
     if (base < previous_base_) note(RepairKind::out_of_order, base, bytes);
     previous_base_ = base;

@@ -132,6 +132,15 @@ class MemoryMap {
     Bytes taken_[memory_kinds];
 };
 
+// Told of every entry of the firmware's as it stands there, before anything is mended: for boot logs.
+class FirmwareListener {
+  public:
+    virtual void entry(uint64_t /*base*/, uint64_t /*bytes*/, MemoryKind) {}
+
+  protected:
+    ~FirmwareListener() = default;
+};
+
 // Collects what firmware and kernel say, in any order, and makes it canonical. Usage:
 //
 //     static MemoryMap map;
@@ -145,8 +154,9 @@ class MemoryMap {
 // added after finish(), and a kind that is not the firmware's, are traps.
 class MemoryMapBuilder {
   public:
-    // Empties `map` and fills it in place; it must outlive the builder.
-    explicit MemoryMapBuilder(MemoryMap& map);
+    // Empties `map` and fills it in place; it must outlive the builder. So must the listener, if
+    // there is one.
+    explicit MemoryMapBuilder(MemoryMap& map, FirmwareListener* listener = nullptr);
     MemoryMapBuilder(const MemoryMapBuilder&) = delete;
     MemoryMapBuilder& operator=(const MemoryMapBuilder&) = delete;
 
@@ -187,6 +197,7 @@ class MemoryMapBuilder {
     void take_beyond(PhysicalAddress highest);
 
     MemoryMap& map_;
+    FirmwareListener* listener_;
     size_t reservations_ = 0;  // kept at the far end of the map's entries until finish()
     uint64_t previous_base_ = 0;
     Stage stage_ = Stage::collecting;

@@ -6,6 +6,10 @@
 
 namespace kernel::cpu {
 
+// CR4: SDM 3A, 2.5.
+inline constexpr uint32_t cr4_large_pages = 1u << 4;
+inline constexpr uint32_t cr4_global_pages = 1u << 7;
+
 inline void write_port_8(uint16_t port, uint8_t value) {
     asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "cpu.hpp"
+#include "quire/paging/x86_32.hpp"
 
 namespace kernel::cpu {
 namespace {
@@ -14,13 +15,8 @@ constexpr uint32_t tsc_bit = 1u << 4;
 constexpr uint32_t pge_bit = 1u << 13;
 constexpr uint32_t pat_bit = 1u << 16;
 
-// SDM 3A, 2.5.
-constexpr uint32_t cr4_pse = 1u << 4;
-constexpr uint32_t cr4_pge = 1u << 7;
-
 // SDM 3A, 12.12.2: one byte an entry.
 constexpr uint32_t pat_register = 0x277;
-constexpr uint64_t pat_with_write_combining = 0x00070401'00070406;
 
 uint32_t feature_bits() {
     uint32_t eax = 1;
@@ -45,11 +41,11 @@ Features detect_features() {
 
 void enable_features(const Features& features) {
     uint32_t control = read_cr4();
-    if (features.large_pages) control |= cr4_pse;
-    if (features.global_pages) control |= cr4_pge;
+    if (features.large_pages) control |= cr4_large_pages;
+    if (features.global_pages) control |= cr4_global_pages;
     write_cr4(control);
     if (features.attribute_table) {
-        write_model_specific_register(pat_register, pat_with_write_combining);
+        write_model_specific_register(pat_register, quire::x86_page_attribute_table);
     }
 }
 

@@ -56,6 +56,8 @@ Image image() {
                 {"data", address(kernel_data_begin), address(kernel_data_end), true, false},
             },
         .stack_guard = address(kernel_stack_guard),
+        .stack_begin = address(kernel_stack_begin),
+        .stack_end = address(kernel_stack_end),
     };
 }
 

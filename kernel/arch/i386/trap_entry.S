@@ -107,13 +107,12 @@ load_instruction:
         movb    %al, (%edx)
         movl    $1, %eax
         ret
-        .globl try_store_byte
-        .type try_store_byte, @function
-try_store_byte:                         // int try_store_byte(uintptr_t address, uint8_t value)
+        .globl try_touch_byte
+        .type try_touch_byte, @function
+try_touch_byte:                         // int try_touch_byte(uintptr_t address)
         movl    4(%esp), %ecx
-        movb    8(%esp), %dl
 store_instruction:
-        movb    %dl, (%ecx)
+        lock orb $0, (%ecx)             // a store that changes nothing
         movl    $1, %eax
         ret
 access_failed:

@@ -21,7 +21,7 @@ extern const Fixup kernel_fixups_end[];
 extern const char kernel_stack_guard[];
 
 int try_load_byte(uintptr_t address, uint8_t* value);
-int try_store_byte(uintptr_t address, uint8_t value);
+int try_touch_byte(uintptr_t address);
 void handle_trap(kernel::traps::TrapFrame* frame);
 [[noreturn]] void handle_double_fault();
 }
@@ -144,8 +144,8 @@ void set_page_fault_handler(PageFaultHandler handler, void* context) {
 bool try_load(uintptr_t address, uint8_t& value) {
     return try_load_byte(address, &value) != 0;
 }
-bool try_store(uintptr_t address, uint8_t value) {
-    return try_store_byte(address, value) != 0;
+bool try_store(uintptr_t address) {
+    return try_touch_byte(address) != 0;
 }
 
 }  // namespace machine

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#include "faults.hpp"
+
+#include "console.hpp"
+#include "machine.hpp"
+
+namespace kernel {
+namespace {
+
+enum class OnFault {
+    resolve_or_stop,
+    resolve_or_remember,
+    refuse,
+};
+
+struct FaultState {
+    quire::AddressSpace* space = nullptr;
+    OnFault mode = OnFault::resolve_or_stop;
+    quire::FaultReport report;
+};
+constinit FaultState state;
+
+quire::AccessKind access_kind(machine::Access access) {
+    switch (access) {
+        case machine::Access::read:
+            return quire::AccessKind::read;
+        case machine::Access::write:
+            return quire::AccessKind::write;
+        case machine::Access::execute:
+            return quire::AccessKind::execute;
+    }
+    return quire::AccessKind::read;
+}
+
+machine::Verdict on_page_fault(void*, const machine::PageFault& machine_fault) {
+    if (state.mode == OnFault::refuse) return machine::Verdict::unresolved;
+    quire::Fault fault;
+    fault.address = quire::VirtualAddress(machine_fault.address);
+    fault.access = access_kind(machine_fault.access);
+    fault.was_present = machine_fault.present;
+    fault.instruction = quire::VirtualAddress(machine_fault.instruction_pointer);
+    const quire::FaultOutcome outcome = state.space->fault(fault);
+    if (outcome.resolved) return machine::Verdict::resolved;
+    if (state.mode == OnFault::resolve_or_remember) {
+        state.report = outcome.report;
+    } else {
+        show_fault(outcome.report);
+    }
+    return machine::Verdict::unresolved;
+}
+
+}  // namespace
+
+void handle_faults_with(quire::AddressSpace& space) {
+    state.space = &space;
+    machine::set_page_fault_handler(on_page_fault, nullptr);
+}
+
+Probe probe(uintptr_t address) {
+    const OnFault before = state.mode;
+    state.mode = OnFault::refuse;
+    uint8_t value = 0;
+    const Probe result = {machine::try_load(address, value), machine::try_store(address)};
+    state.mode = before;
+    return result;
+}
+
+TouchOutcome touch(uintptr_t address, Touch how) {
+    const OnFault before = state.mode;
+    state.mode = OnFault::resolve_or_remember;
+    uint8_t value = 0;
+    const bool done =
+        how == Touch::store ? machine::try_store(address) : machine::try_load(address, value);
+    state.mode = before;
+    return {done, state.report};
+}
+
+void show_fault(const quire::FaultReport& report) {
+    char buffer[1024];
+    quire::TextWriter text(buffer);
+    write(text, report);
+    print("%s\n", text.text());
+}
+
+}  // namespace kernel

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "selftest.hpp"
+
+#include "console.hpp"
+#include "stress.hpp"
+#include "tap.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace quire;
+
+constexpr uint32_t stress_rounds = 4000;
+
+// Frames free, in the heap, and in page tables: constant while nothing is lost.
+uint64_t accounted(KernelMemory& memory) {
+    return memory.frames().counters().free.value() + memory.table().table_frames().value() +
+           memory.heap().counters().committed_bytes / page_size;
+}
+
+bool all_valid(KernelMemory& memory) {
+    return memory.frames().validate().ok() && memory.table().validate().ok() &&
+           memory.space().validate().ok() && memory.heap().validate().ok();
+}
+
+unsigned run_all(KernelMemory& memory, Tap& tap, Span<const SelfTest> tests) {
+    for (const SelfTest& test : tests) {
+        tap.result(test.run(memory), test.name);
+    }
+    return static_cast<unsigned>(tests.size());
+}
+
+}  // namespace
+
+bool run_selftests(KernelMemory& memory) {
+    constexpr unsigned own_tests = 3;
+    Tap tap;
+    tap.plan(
+        static_cast<unsigned>(frame_tests().size() + mapping_tests().size() + heap_tests().size()) +
+        own_tests);
+    // The first round may fill caches (region nodes, spans) that are kept.
+    const bool calm = stress(memory, stress_rounds);
+    memory.heap().trim();
+    const uint64_t before = accounted(memory);
+    run_all(memory, tap, frame_tests());
+    run_all(memory, tap, mapping_tests());
+    run_all(memory, tap, heap_tests());
+    tap.result(calm && stress(memory, stress_rounds), "random work damages nothing");
+    tap.result(all_valid(memory), "every manager's books are in order");
+    memory.heap().trim();
+    const uint64_t after = accounted(memory);
+    if (after != before) {
+        print("# %llu frames before, %llu after\n", static_cast<unsigned long long>(before),
+              static_cast<unsigned long long>(after));
+    }
+    tap.result(after == before, "the tests left no frame behind");
+    return tap.finish();
+}
+
+}  // namespace kernel

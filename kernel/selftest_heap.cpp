@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Self-tests of the heap on pages of the kernel's own space.
+#include <stddef.h>
+#include <stdint.h>
+
+#include "selftest.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace quire;
+
+constexpr size_t sizes[] = {1, 8, 24, 100, 500, 1000, 3000, 4096, 5000, 20000, 100000};
+constexpr size_t size_count = sizeof(sizes) / sizeof(sizes[0]);
+
+bool filled_with(const unsigned char* bytes, size_t count, int value) {
+    for (size_t i = 0; i < count; ++i) {
+        if (bytes[i] != static_cast<unsigned char>(value)) return false;
+    }
+    return true;
+}
+
+bool blocks_keep_apart(KernelMemory& memory) {
+    void* blocks[size_count];
+    for (size_t i = 0; i < size_count; ++i) {
+        const auto block = memory.heap().allocate(sizes[i]);
+        if (!block.ok()) return false;
+        blocks[i] = *block;
+        __builtin_memset(blocks[i], static_cast<int>(i), sizes[i]);
+    }
+    bool right = true;
+    for (size_t i = 0; i < size_count; ++i) {
+        right = right &&
+                filled_with(static_cast<unsigned char*>(blocks[i]), sizes[i], static_cast<int>(i));
+        right = memory.heap().try_free(blocks[i]).ok() && right;
+    }
+    return right;
+}
+
+bool blocks_are_aligned(KernelMemory& memory) {
+    for (size_t alignment = 1; alignment <= 4 * page_size; alignment *= 2) {
+        const auto block = memory.heap().allocate_aligned(40, alignment);
+        if (!block.ok()) return false;
+        const bool right = reinterpret_cast<uintptr_t>(*block) % alignment == 0;
+        if (!memory.heap().try_free(*block).ok() || !right) return false;
+    }
+    return memory.heap().allocate_aligned(40, 3).ok() == false;
+}
+
+bool zeroed_blocks_are_zero(KernelMemory& memory) {
+    for (const size_t size : sizes) {
+        const auto dirty = memory.heap().allocate(size);
+        if (!dirty.ok()) return false;
+        __builtin_memset(*dirty, 0xFF, size);
+        if (!memory.heap().try_free(*dirty).ok()) return false;
+        const auto clean = memory.heap().allocate_zeroed(size);
+        if (!clean.ok()) return false;
+        const bool zero = filled_with(static_cast<unsigned char*>(*clean), size, 0);
+        if (!memory.heap().try_free(*clean).ok() || !zero) return false;
+    }
+    return true;
+}
+
+bool reallocation_keeps_contents(KernelMemory& memory) {
+    auto block = memory.heap().allocate(10);
+    if (!block.ok()) return false;
+    __builtin_memset(*block, 0x42, 10);
+    bool right = true;
+    constexpr size_t stations[] = {200, 50000, 30};
+    for (const size_t size : stations) {
+        const auto moved = memory.heap().reallocate(*block, size);
+        if (!moved.ok()) return memory.heap().try_free(*block).ok() && false;
+        block = *moved;
+        right = right && filled_with(static_cast<unsigned char*>(*block), 10, 0x42);
+    }
+    return memory.heap().try_free(*block).ok() && right;
+}
+
+bool absurd_requests_are_refused(KernelMemory& memory) {
+    const HeapCounters before = memory.heap().counters();
+    const auto half = memory.heap().allocate(SIZE_MAX / 2);
+    const auto all = memory.heap().allocate(SIZE_MAX);
+    const auto zero = memory.heap().allocate(0);
+    const bool right = !half.ok() && !all.ok() && zero.ok();
+    if (zero.ok() && !memory.heap().try_free(*zero).ok()) return false;
+    return right && memory.heap().counters().live_blocks == before.live_blocks;
+}
+
+bool misuse_is_caught(KernelMemory& memory) {
+    Heap& heap = memory.heap();
+    const auto block = heap.allocate(64);
+    if (!block.ok()) return false;
+    auto* const bytes = static_cast<unsigned char*>(*block);
+    const Status inside = heap.try_free(bytes + 8);
+    int on_the_stack = 0;
+    const Status foreign = heap.try_free(&on_the_stack);
+    const Status good = heap.try_free(bytes);
+    const Status twice = heap.try_free(bytes);
+    return !inside.ok() && !foreign.ok() && good.ok() && !twice.ok() &&
+           twice.failure().error == Error::already_free;
+}
+
+bool overruns_are_found(KernelMemory& memory) {
+    Heap& heap = memory.heap();
+    const auto block = heap.allocate(61);
+    if (!block.ok()) return false;
+    const auto usable = heap.usable_size(*block);
+    auto* const bytes = static_cast<volatile unsigned char*>(*block);
+    const unsigned char kept = bytes[61];
+    bytes[61] = static_cast<unsigned char>(~kept);
+    const Status found = heap.try_free(*block);
+    if (found.ok()) return false;
+    bytes[61] = kept;
+    return usable.ok() && found.failure().error == Error::corrupted && heap.try_free(*block).ok();
+}
+
+constexpr SelfTest tests[] = {
+    {"blocks of many sizes keep apart", blocks_keep_apart},
+    {"blocks are aligned as asked, up to four pages", blocks_are_aligned},
+    {"zeroed blocks are zero after dirty ones", zeroed_blocks_are_zero},
+    {"reallocation keeps contents", reallocation_keeps_contents},
+    {"half the address space and more are refused, nothing is not", absurd_requests_are_refused},
+    {"double, foreign and interior frees are caught", misuse_is_caught},
+    {"an overrun is found at free", overruns_are_found},
+};
+
+}  // namespace
+
+Span<const SelfTest> heap_tests() {
+    return tests;
+}
+
+}  // namespace kernel

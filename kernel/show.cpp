@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+#include "show.hpp"
+
+#include "console.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace quire;
+
+unsigned long long number(Bytes bytes) {
+    return bytes.value();
+}
+unsigned long long number(FrameCount frames) {
+    return frames.value();
+}
+
+const char* color_of(MemoryKind kind) {
+    const Palette& colors = console().palette();
+    if (kind == MemoryKind::usable) return colors.good;
+    return kind < MemoryKind::beyond_reach ? colors.dim : colors.warning;
+}
+
+// A run of mappings that continue each other, virtually and physically, with the same attributes.
+struct MappingRun {
+    VirtualRange pages;
+    PhysicalAddress first;
+    Attributes attributes;
+    Bytes page_bytes;
+
+    bool continues_with(const Translation& next) const {
+        return pages.count() != Bytes(0) &&
+               address_of(next.pages.first()).value() == pages.last().value() + 1 &&
+               address_of(next.frames.first()).value() == first.value() + pages.count().value() &&
+               next.attributes == attributes && bytes_of(next.pages.count()) == page_bytes;
+    }
+};
+
+void show_run(const MappingRun& run) {
+    if (run.pages.empty()) return;
+    print("  0x%08lx-0x%08lx -> 0x%08llx  %s  %-15s %s pages  %s\n",
+          static_cast<unsigned long>(run.pages.first().value()),
+          static_cast<unsigned long>(run.pages.last().value()),
+          static_cast<unsigned long long>(run.first.value()),
+          protection_text(run.attributes.protection).text, to_string(run.attributes.type),
+          size_text(run.page_bytes.value()).text, size_text(run.pages.count().value()).text);
+}
+
+}  // namespace
+
+void show_heading(const char* text) {
+    print("\n%s%s%s\n", console().palette().heading, text, console().palette().plain);
+}
+
+void show_failure(const char* what, Failure failure) {
+    const Palette& colors = console().palette();
+    print("%s%s: %s%s (0x%llx)\n", colors.bad, what, to_string(failure.error), colors.plain,
+          static_cast<unsigned long long>(failure.where));
+}
+
+ProtectionText protection_text(Protection protection) {
+    return {{has(protection, Protection::read) ? 'r' : '-',
+             has(protection, Protection::write) ? 'w' : '-',
+             has(protection, Protection::execute) ? 'x' : '-',
+             has(protection, Protection::user) ? 'u' : '-',
+             has(protection, Protection::global) ? 'g' : '-', '\0'}};
+}
+
+void show_firmware_entry(uint64_t base, uint64_t bytes, const char* kind) {
+    print("  0x%012llx-0x%012llx  %9s  %s\n", static_cast<unsigned long long>(base),
+          static_cast<unsigned long long>(base + bytes - 1), size_text(bytes).text, kind);
+}
+
+void show_map(const MemoryMap& map) {
+    for (const MemoryEntry& entry : map.entries()) {
+        print("  0x%012llx-0x%012llx  %9s  %s%s%s\n",
+              static_cast<unsigned long long>(entry.range.first().value()),
+              static_cast<unsigned long long>(entry.range.last().value()),
+              size_text(entry.range.count().value()).text, color_of(entry.kind),
+              to_string(entry.kind), console().palette().plain);
+    }
+}
+
+void show_repairs(const MemoryMap& map) {
+    if (map.repair_count() == 0) {
+        print("  nothing to repair\n");
+        return;
+    }
+    for (const Repair& repair : map.repairs()) {
+        print("  %s%s%s: %s at 0x%llx\n", console().palette().warning, to_string(repair.kind),
+              console().palette().plain, size_text(repair.bytes).text,
+              static_cast<unsigned long long>(repair.first));
+    }
+    if (map.repair_count() > map.repairs().size()) {
+        print("  and %zu more\n", map.repair_count() - map.repairs().size());
+    }
+}
+
+bool show_reservations(const MemoryMap& map, const FrameAllocator& frames) {
+    Bytes rest = map.firmware_usable();
+    print("  %-34s %12llu bytes\n", "usable by the firmware's map", number(rest));
+    for (size_t i = 0; i < memory_kinds; ++i) {
+        const auto kind = static_cast<MemoryKind>(i);
+        const Bytes taken = map.taken_from_usable(kind);
+        if (kind == MemoryKind::usable || taken == Bytes(0)) continue;
+        print("  less %-29s %12llu\n", to_string(kind), number(taken));
+        rest -= taken;
+    }
+    const FrameCount owned = frames.counters().total;
+    const bool equal = bytes_of(owned) == rest;
+    const Palette& colors = console().palette();
+    print("  %-34s %12llu = %llu frames\n", "is left", number(rest), number(frames_for(rest)));
+    print("  %-34s %12llu = %llu frames  %s%s%s\n", "owned by the frame allocator",
+          number(bytes_of(owned)), number(owned), equal ? colors.good : colors.bad,
+          equal ? "equal, to the frame" : "NOT EQUAL", colors.plain);
+    return equal;
+}
+
+void show_frames(const FrameAllocator& frames) {
+    const FrameCounters counters = frames.counters();
+    print("  zone        frames        free\n");
+    for (size_t i = 0; i < zones; ++i) {
+        print("  %-8s %9llu   %9llu  %9s\n", to_string(static_cast<Zone>(i)),
+              number(counters.zone[i].total), number(counters.zone[i].free),
+              size_text(bytes_of(counters.zone[i].free).value()).text);
+    }
+    print("  %-8s %9llu   %9llu  %9s\n", "all", number(counters.total), number(counters.free),
+          size_text(bytes_of(counters.free).value()).text);
+    print("  longest free run: %llu frames\n", number(frames.largest_free_run()));
+}
+
+void show_regions(const AddressSpace& space) {
+    space.for_each_region([](const RegionInfo& region) {
+        const VirtualRange range = bytes_of(region.pages);
+        print("  0x%08lx-0x%08lx  %9s  %s  %-10s %s\n",
+              static_cast<unsigned long>(range.first().value()),
+              static_cast<unsigned long>(range.last().value()),
+              size_text(range.count().value()).text,
+              protection_text(region.attributes.protection).text, to_string(region.backing),
+              region.name);
+        return true;
+    });
+}
+
+void show_heap(const Heap& heap) {
+    const HeapCounters counters = heap.counters();
+    print("  live blocks  %9zu   in %s asked for, %s given\n", counters.live_blocks,
+          size_text(counters.live_bytes).text, size_text(counters.usable_bytes).text);
+    print("  committed    %9s   at most so far %s\n", size_text(counters.committed_bytes).text,
+          size_text(counters.peak_committed_bytes).text);
+    print("  allocations  %9llu   frees %llu\n",
+          static_cast<unsigned long long>(counters.allocations),
+          static_cast<unsigned long long>(counters.frees));
+}
+
+void show_mappings(const PageTable& table) {
+    MappingRun run;
+    const Status walked = table.walk(table.reach(), [&run](const Translation& entry) {
+        if (entry.state != EntryState::present) return true;
+        if (run.continues_with(entry)) {
+            run.pages =
+                VirtualRange(run.pages.first(), run.pages.count() + bytes_of(entry.pages.count()));
+            return true;
+        }
+        show_run(run);
+        run.pages = bytes_of(entry.pages);
+        run.first = address_of(entry.frames.first());
+        run.attributes = entry.attributes;
+        run.page_bytes = bytes_of(entry.pages.count());
+        return true;
+    });
+    show_run(run);
+    if (!walked.ok()) show_failure("walk", walked.failure());
+}
+
+void show_translation(const Translation& translation, VirtualAddress address) {
+    const unsigned long shown = static_cast<unsigned long>(address.value());
+    switch (translation.state) {
+        case EntryState::empty:
+            print("  0x%08lx: nothing is mapped\n", shown);
+            break;
+        case EntryState::absent:
+            print("  0x%08lx: absent, with payload 0x%llx\n", shown,
+                  static_cast<unsigned long long>(translation.payload));
+            break;
+        case EntryState::present:
+            print("  0x%08lx -> 0x%08llx  %s  %s, %s page%s%s\n", shown,
+                  static_cast<unsigned long long>(translation.physical(address).value()),
+                  protection_text(translation.attributes.protection).text,
+                  to_string(translation.attributes.type),
+                  size_text(bytes_of(translation.pages.count()).value()).text,
+                  translation.accessed ? ", accessed" : "", translation.dirty ? ", dirty" : "");
+            break;
+    }
+}
+
+}  // namespace kernel

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Every size of machine, every access, both boot protocols: the tour ends well, and what the kernel
+says of its memory adds up."""
+
+import re
+
+from machine import ACCESSES, MEMORIES, PAGE, Options, Session, check, entries, section
+
+SENTENCES = (
+    "Question 1.",
+    "touching them faults, and the report says why:  ok",
+    "Question 2.",
+    "this heap ends where its region ends  ok",
+    "the contiguous way ends here",
+    "contiguous for its user, scattered underneath  ok",
+    "all frames are back",
+    "Question 3.",
+    "no identity mapping shows it",
+    "The tour is over: everything was as told.",
+    "equal, to the frame",
+    "All is well.",
+)
+
+
+def check_tap(text):
+    plan = re.search(r"^1\.\.(\d+)$", text, re.M)
+    check(plan, "there is no TAP plan")
+    results = re.findall(r"^(ok|not ok) (\d+) - (.*)$", text, re.M)
+    check(len(results) == int(plan[1]), f"{len(results)} results of {plan[1]} planned")
+    failed = [name for state, _, name in results if state != "ok"]
+    check(not failed, f"self-tests failed: {failed}")
+
+
+def check_frames(text):
+    """Adds up the firmware's own map, independently of the kernel, and compares."""
+    found = entries(section(text, "The firmware's memory map, as found"))
+    check(found, "the firmware's map was not shown")
+    usable = sum((last + 1) // PAGE - -(-first // PAGE)
+                 for first, last, kind in found if kind == "usable")
+    lines = "\n".join(section(text, "Where the firmware's usable memory went"))
+    said = int(re.search(r"usable by the firmware's map\s+(\d+) bytes", lines)[1])
+    check(said == usable * PAGE, f"usable by the firmware: {usable * PAGE}, the kernel says {said}")
+    taken = sum(int(m) for m in re.findall(r"^  less .*?(\d+)$", lines, re.M))
+    owned = int(re.search(r"owned by the frame allocator\s+\d+ = (\d+) frames", lines)[1])
+    check(owned * PAGE == said - taken, f"{owned} frames owned, {(said - taken) // PAGE} expected")
+    canonical = entries(section(text, "The canonical map"))
+    check(canonical == sorted(canonical), "the canonical map is not sorted")
+    for (_, last, _), (first, _, _) in zip(canonical, canonical[1:]):
+        check(last < first, "the canonical map overlaps itself")
+    listed = sum(last + 1 - first for first, last, kind in canonical if kind == "usable")
+    check(listed == owned * PAGE, f"the canonical map lists {listed} usable bytes, "
+                                  f"{owned * PAGE} are owned")
+
+
+def check_identity_gone(text):
+    lines = "\n".join(section(text, "The boot mapping is gone"))
+    check("faults" in lines, f"the boot mapping still serves: {lines}")
+
+
+def tour(memory, access, boot):
+    with Session(Options(memory=memory, access=access, boot=boot, tour=True), limit=180) as machine:
+        verdict = machine.wait_for_exit()
+        text = machine.text
+        check(verdict == "success", f"the machine ended with {verdict}:\n{machine.tail(40)}")
+        for sentence in SENTENCES:
+            check(sentence in text, f"the console does not say '{sentence}'")
+        check("FAILED" not in text, "the console says FAILED:\n" + machine.tail(40))
+        check_tap(text)
+        check_frames(text)
+        check_identity_gone(text)
+        beyond = "512 MiB of RAM lie beyond the reach" in text
+        check(beyond == (memory == "3584M"), f"beyond reach reported: {beyond}")
+        protocol = {"multiboot": "Multiboot 1", "grub": "Multiboot 2"}[boot]
+        check(protocol in text, f"the console does not say {protocol}")
+
+
+def cases():
+    for memory in MEMORIES:
+        for access in ACCESSES:
+            yield f"tour/{memory}/{access}/multiboot", tour, memory, access, "multiboot"
+    for memory, access in (("8M", "window"), ("128M", "direct"), ("128M", "recursive"),
+                           ("3584M", "direct")):
+        yield f"tour/{memory}/{access}/grub", tour, memory, access, "grub"
