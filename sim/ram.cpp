@@ -15,8 +15,10 @@
 namespace quire::sim {
 
 namespace {
-// Addresses reserved for the plain mapping: what PSE-36 reaches and more. It costs nothing.
-constexpr uint64_t reserved_bytes = uint64_t{1} << 41;
+// Physical addresses that a machine can have: what most 32-bit processors reach by PAE or PSE-36,
+// and more for a machine with more RAM. Reserving host addresses for them costs nothing.
+constexpr uint64_t least_physical_bytes = uint64_t{1} << 36;
+constexpr uint64_t most_physical_bytes = uint64_t{1} << 41;
 
 [[noreturn]] void host_refused(const char* what) {
     throw std::system_error(errno, std::generic_category(), what);
@@ -50,15 +52,16 @@ Ram::Ram(std::vector<Segment> segments) : ram_(std::move(segments)) {
     uint64_t previous_end = 0;
     for (const Segment& segment : ram_) {
         if (segment.length == 0 || (segment.base | segment.length) % page_size != 0 ||
-            segment.base < previous_end || segment.length > reserved_bytes ||
-            segment.base > reserved_bytes - segment.length) {
+            segment.base < previous_end || segment.length > most_physical_bytes ||
+            segment.base > most_physical_bytes - segment.length) {
             throw std::invalid_argument("sim: segments must be whole pages, ascending, disjoint");
         }
         previous_end = segment.base + segment.length;
     }
+    reserved_bytes_ = std::max(least_physical_bytes, previous_end);
     file_ = memfd_create("quire-sim-ram", MFD_CLOEXEC);
     if (file_ < 0) host_refused("sim: memfd_create");
-    void* base = mmap(nullptr, reserved_bytes, PROT_NONE,
+    void* base = mmap(nullptr, reserved_bytes_, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) host_refused("sim: reserving addresses for RAM");
     base_ = static_cast<std::byte*>(base);
@@ -67,7 +70,7 @@ Ram::Ram(std::vector<Segment> segments) : ram_(std::move(segments)) {
 }
 
 Ram::~Ram() {
-    munmap(base_, reserved_bytes);
+    munmap(base_, reserved_bytes_);
     close(file_);
 }
 
@@ -87,7 +90,7 @@ void Ram::add_device_memory(Segment segment) {
     const bool taken = std::any_of(backed_.begin(), backed_.end(),
                                    [&](const Segment& other) { return overlap(segment, other); });
     if (taken || segment.length == 0 || (segment.base | segment.length) % page_size != 0 ||
-        segment.length > reserved_bytes || segment.base > reserved_bytes - segment.length) {
+        segment.length > reserved_bytes_ || segment.base > reserved_bytes_ - segment.length) {
         throw std::invalid_argument("sim: device memory must be whole pages where nothing is");
     }
     show(segment, end_);

@@ -33,7 +33,8 @@ class Ram {
 
     // Puts device memory behind a page-aligned run of addresses where nothing is yet: it holds
     // what is written, as a frame buffer does, and starts as zeroes. Every other address outside
-    // RAM reads as all ones and forgets what is written. Throws std::invalid_argument.
+    // RAM reads as all ones and forgets what is written. Throws std::invalid_argument, also
+    // for addresses past 64 GiB where no RAM is that far up.
     void add_device_memory(Segment segment);
 
     // Whether every byte of the run lies in RAM or device memory, in one segment.
@@ -105,6 +106,7 @@ class Ram {
     std::vector<Segment> ram_;
     std::vector<Segment> backed_;  // RAM and device memory, ascending
     uint64_t end_ = 0;
+    uint64_t reserved_bytes_ = 0;  // of host addresses at base_
     int file_ = -1;
     std::byte* base_ = nullptr;  // of the reservation that the plain mapping lies in
 };
