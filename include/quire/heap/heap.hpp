@@ -12,64 +12,149 @@
 
 #include "quire/base/lock.hpp"
 #include "quire/base/result.hpp"
+#include "quire/heap/heap_core.hpp"
+#include "quire/heap/heap_types.hpp"
 #include "quire/heap/page_source.hpp"
 #include "quire/platform.hpp"
 
 namespace quire {
 
-struct HeapOptions {
-    // Address space that small blocks may take; reserved at start, committed as the heap grows.
-    size_t arena_bytes = size_t{64} << 20;
-    // Bytes of empty spans kept for reuse before pages are given back.
-    size_t cached_bytes = size_t{256} << 10;
-};
-
-struct HeapCounters {
-    size_t live_blocks;      // given out and not freed
-    size_t live_bytes;       // what was asked for
-    size_t usable_bytes;     // what was given (size classes round up)
-    size_t committed_bytes;  // taken from the page source, bookkeeping included
-    size_t peak_committed_bytes;
-    uint64_t allocations;  // since start
-    uint64_t frees;
-};
-
-// (BasicHeap<Lock> below is what kernels use; the core is compiled.)
+// (Heap below is what most kernels use; the core is compiled.)
+//
+// Each function takes the lock L for as long as it runs, calls of the page source included: the
+// page source must not come back to the same heap. A small allocation or free is O(1) unless a
+// span is made or given back, which is a few calls of the page source; a large one is a few such
+// calls and O(log n) in the number of large blocks.
+//
 // Misuse (a block freed twice, a foreign or interior pointer, an overrun found at free, a wrong
 // size given to a sized free) changes nothing: `try_free` returns it as an error; `free` makes a
-// Report and calls Platform::panic.
+// Report and calls Platform::panic, without the lock. A free that comes after the block's pages
+// were given back is still recognised as a second one, until other blocks lie there.
+//
+// When pages run out, the heap gives its cached empty spans back and tries again; what then fails
+// with out_of_memory has changed nothing else.
 template <Lockable L>
 class BasicHeap {
   public:
-    BasicHeap() = default;
-    // Reserves the arena. Errors: as PageSource::reserve and commit; bad_argument when started.
-    Status start(PageSource& pages, Platform& platform, const HeapOptions& options = {});
-    // Gives every page back; blocks still live are lost. The heap can be started again.
-    void stop();
+    // Needs no constructor at run time, and no destructor, so that a kernel can have it in static
+    // storage: call `stop` where a heap ends before its kernel.
+    constexpr BasicHeap() = default;
+    BasicHeap(const BasicHeap&) = delete;
+    BasicHeap& operator=(const BasicHeap&) = delete;
 
-    // At least `bytes` bytes, aligned for any scalar (2 * sizeof(void*)), powers of two up to a
-    // page naturally. A request of zero gets a unique block. Errors: out_of_memory.
-    Result<void*> allocate(size_t bytes);
-    // `alignment`: a power of two; bad_argument otherwise.
-    Result<void*> allocate_aligned(size_t bytes, size_t alignment);
-    Result<void*> allocate_zeroed(size_t bytes);
+    // Reserves the arena, and commits a page or two; both objects must outlive the heap. Errors:
+    // as PageSource::reserve and commit; bad_argument when started or for an arena of no bytes;
+    // nothing changed.
+    Status start(PageSource& pages, Platform& platform, const HeapOptions& options = {}) {
+        LockGuard guard(lock_);
+        const Status status = core_.start(pages, options);
+        if (status.ok()) platform_ = &platform;
+        return status;
+    }
+    // Gives every page back; blocks still live are lost. The heap can be started again. Nothing
+    // for a heap that is not started.
+    void stop() {
+        LockGuard guard(lock_);
+        core_.stop();
+    }
+
+    // At least `bytes` bytes, aligned for any scalar (2 * sizeof(void*)). A request of one to four
+    // whole pages is page-aligned; with OverrunCheck::where_slack, powers of two up to a page are
+    // naturally aligned (with every_block, ask allocate_aligned for that). A request of zero gets a
+    // unique block. Errors: out_of_memory; bad_argument when the heap is not started.
+    Result<void*> allocate(size_t bytes) {
+        LockGuard guard(lock_);
+        return core_.allocate(bytes, 1, Fill::none);
+    }
+    // `alignment`: a power of two, of any size; bad_argument otherwise. Beyond a page, the block
+    // takes a page range of its own.
+    Result<void*> allocate_aligned(size_t bytes, size_t alignment) {
+        LockGuard guard(lock_);
+        return core_.allocate(bytes, alignment, Fill::none);
+    }
+    Result<void*> allocate_zeroed(size_t bytes) {
+        LockGuard guard(lock_);
+        return core_.allocate(bytes, 1, Fill::zero);
+    }
     // Changes a block's size, keeping its contents up to the smaller size; may move it. Null means
-    // allocate. On failure the block is as before.
-    Result<void*> reallocate(void* block, size_t bytes);
-    // Null is ignored by all frees.
-    void free(void* block);
-    void free_sized(void* block, size_t bytes);
-    // Errors, nothing changed: already_free, foreign, misaligned (inside a block), corrupted (the
-    // bytes behind the block were overwritten), bad_argument (another size).
-    Status try_free(void* block);
-    Status try_free_sized(void* block, size_t bytes);
+    // allocate; a size of zero leaves a unique block. A block that moves is aligned as `allocate`
+    // aligns. A large block grows and shrinks by pages in place where it can, and is given room to
+    // grow further when it cannot. On failure (out_of_memory, or misuse as with try_free) the block
+    // is as before; making a block smaller never fails for want of memory.
+    Result<void*> reallocate(void* block, size_t bytes) {
+        LockGuard guard(lock_);
+        return core_.reallocate(block, bytes);
+    }
 
-    // Bytes that can be used, at least as many as asked for. Errors: foreign, already_free.
-    Result<size_t> usable_size(const void* block) const;
-    // Gives all empty spans back. Returns the bytes given back.
-    size_t trim();
-    HeapCounters counters() const;
-    Status validate() const;  // error: corrupted. O(heap)
+    // Null is ignored by all frees.
+    void free(void* block) {
+        Report report{};
+        {
+            LockGuard guard(lock_);
+            const Status status = core_.free(block);
+            if (status.ok()) return;
+            report = core_.explain(block, 0, status.failure());
+        }
+        panic(report);
+    }
+    // `bytes` must be what was last asked for.
+    void free_sized(void* block, size_t bytes) {
+        Report report{};
+        {
+            LockGuard guard(lock_);
+            const Status status = core_.free_sized(block, bytes);
+            if (status.ok()) return;
+            report = core_.explain(block, bytes, status.failure());
+        }
+        panic(report);
+    }
+    // Errors, nothing changed: already_free, foreign, misaligned (inside a block), corrupted (the
+    // bytes behind the block were overwritten; the failure says where), bad_argument (another
+    // size). As PageSource::release when a large block's range cannot be given back.
+    Status try_free(void* block) {
+        LockGuard guard(lock_);
+        return core_.free(block);
+    }
+    Status try_free_sized(void* block, size_t bytes) {
+        LockGuard guard(lock_);
+        return core_.free_sized(block, bytes);
+    }
+
+    // Bytes that can be used: those that were asked for, since the ones behind them are watched.
+    // Errors: foreign, already_free, misaligned.
+    Result<size_t> usable_size(const void* block) const {
+        LockGuard guard(lock_);
+        return core_.usable_size(block);
+    }
+    // Gives all empty spans back, and further arenas in which nothing is left. Returns the bytes
+    // given back. O(empty spans).
+    size_t trim() {
+        LockGuard guard(lock_);
+        return core_.trim();
+    }
+    HeapCounters counters() const {
+        LockGuard guard(lock_);
+        return core_.counters();
+    }
+    // Checks all bookkeeping and the bytes behind every block. Error: corrupted, with the address.
+    // O(heap).
+    Status validate() const {
+        LockGuard guard(lock_);
+        return core_.validate();
+    }
+
+    // Hands a report to the platform, and does not return. For adapters over this heap.
+    [[noreturn]] void panic(const Report& report) const {
+        if (platform_ == nullptr) trap();
+        platform_->panic(report);
+    }
+
+  private:
+    using Fill = heap_internal::Fill;
+
+    mutable L lock_;
+    heap_internal::HeapCore core_;
+    Platform* platform_ = nullptr;
 };
 
 using Heap = BasicHeap<SpinLock>;

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// A reservation in which spans live, with the bookkeeping that leads from an address to its span.
+//
+//     slots, 16 KiB each | a page never committed | slot bits | table of span records | store
+//
+// The table is committed as far as slots were ever taken; the store, which holds the states of
+// cells, a page at a time. So nothing about a block lies where an overrun of a block could reach.
+#pragma once
+
+#include <stddef.h>
+
+#include "quire/base/result.hpp"
+#include "quire/heap/metadata_store.hpp"
+#include "quire/heap/page_account.hpp"
+#include "quire/heap/slot_bits.hpp"
+#include "quire/heap/span_record.hpp"
+
+namespace quire::heap_internal {
+
+// Not synchronised. Can be copied as long as only one copy is used.
+class Arena {
+  public:
+    constexpr Arena() = default;
+
+    // Reserves address space for `bytes` of spans, a multiple of largest_span, and commits the
+    // slot bits. Errors: as PageSource::reserve and commit; nothing changed.
+    Status create(PageAccount& pages, size_t bytes);
+    // Gives everything back. Errors: as PageSource::release; nothing changed.
+    Status destroy(PageAccount& pages);
+
+    // Whether the address lies in a slot.
+    bool contains(const void* address) const;
+    // The span that the address lies in, or the one that lay there and was given back (its kind
+    // is retired then). Null when no span is known there. `address` must lie in a slot.
+    SpanRecord* span_at(const void* address) const;
+
+    // A span of the class with memory behind its first cell. Errors: out_of_memory when no slots
+    // are left, else as PageSource::commit; nothing changed.
+    Result<SpanRecord*> create_span(PageAccount& pages, unsigned size_class);
+    // Takes the memory of a span without live cells away; it must be in no list. Errors: as
+    // PageSource::decommit; nothing changed.
+    Status give_back_span(PageAccount& pages, SpanRecord& span);
+
+    MetadataStore& store() { return store_; }
+    const MetadataStore& store() const { return store_; }
+    bool idle() const { return bits_.taken_slots() == 0 && store_.idle(); }
+    size_t bytes() const { return slots_ * slot_bytes; }
+    // Memory that the bookkeeping takes.
+    size_t bookkeeping_bytes() const;
+
+    // Slots that have a record; for walks.
+    size_t recorded_slots() const { return recorded_slots_; }
+    const SpanRecord& record(size_t slot) const { return table_[slot]; }
+    // False when slot bits, records or the store contradict each other. O(slots).
+    bool consistent() const;
+
+  private:
+    size_t slot_of(const void* address) const;
+    Status record_slots(PageAccount& pages, size_t slots);
+    void undo_record_slots(PageAccount& pages, size_t slots);
+    static void undo_reserve(PageAccount& pages, unsigned char* base, size_t bytes);
+    static void undo_commit(PageAccount& pages, unsigned char* address, size_t bytes);
+
+    unsigned char* base_ = nullptr;
+    size_t reserved_bytes_ = 0;
+    size_t slots_ = 0;
+    SpanRecord* table_ = nullptr;
+    size_t recorded_slots_ = 0;
+    size_t bits_bytes_ = 0;
+    size_t table_committed_bytes_ = 0;
+    SlotBits bits_;
+    MetadataStore store_;
+};
+
+}  // namespace quire::heap_internal

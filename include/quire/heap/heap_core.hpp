@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// The heap without its lock: everything that BasicHeap (heap.hpp) does, compiled once.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/intrusive_list.hpp"
+#include "quire/base/report.hpp"
+#include "quire/base/result.hpp"
+#include "quire/base/span.hpp"
+#include "quire/heap/arena.hpp"
+#include "quire/heap/heap_types.hpp"
+#include "quire/heap/large_block.hpp"
+#include "quire/heap/page_account.hpp"
+#include "quire/heap/page_source.hpp"
+#include "quire/heap/size_class.hpp"
+#include "quire/heap/span_record.hpp"
+
+namespace quire::heap_internal {
+
+enum class Fill : uint8_t { none, zero };
+
+// Not synchronised. The functions are those of BasicHeap, with the same errors.
+class HeapCore {
+  public:
+    constexpr HeapCore() = default;
+    HeapCore(const HeapCore&) = delete;
+    HeapCore& operator=(const HeapCore&) = delete;
+
+    Status start(PageSource& pages, const HeapOptions& options);
+    void stop();
+
+    Result<void*> allocate(size_t bytes, size_t alignment, Fill fill);
+    Result<void*> reallocate(void* block, size_t bytes);
+    Status free(void* block);
+    Status free_sized(void* block, size_t bytes);
+    Result<size_t> usable_size(const void* block) const;
+    size_t trim();
+    HeapCounters counters() const;
+    Status validate() const;
+
+    // What to say of a free of `block` (of `bytes`, when sized) that returned this failure.
+    Report explain(const void* block, size_t bytes, const Failure& failure) const;
+
+  private:
+    // A live block, found from its address.
+    struct Block {
+        unsigned char* start;
+        SpanRecord* span;   // null for a large block
+        LargeBlock* large;  // null for a cell
+        unsigned cell;
+        size_t requested;
+        size_t capacity;
+    };
+    struct Cell {
+        SpanRecord* span;
+        unsigned index;
+    };
+    struct Totals;  // what validate adds up
+
+    static constexpr unsigned max_arenas = 16;
+    static constexpr unsigned remembered_frees = 8;
+    static constexpr unsigned no_class = class_count;
+    static constexpr unsigned no_bin = fullness_bins;
+    static constexpr unsigned large_record_shift = log2_ceil(sizeof(LargeBlock));
+    using Bin = IntrusiveList<SpanRecord, &SpanRecord::bin_link>;
+    using EmptySpans = IntrusiveList<SpanRecord, &SpanRecord::empty_link>;
+
+    bool started() const { return arena_count_ != 0; }
+    Span<Arena> arenas() { return Span<Arena>(arenas_).first(arena_count_); }
+    Span<const Arena> arenas() const {
+        return Span<const Arena>(arenas_, max_arenas).first(arena_count_);
+    }
+    Arena& arena_of(const SpanRecord& span);
+    // The class that serves the request; no_class when it must be a large block.
+    unsigned class_of(size_t bytes, size_t alignment) const;
+
+    // Arenas and spans.
+    Status add_arena();
+    void undo_add_arena();
+    Result<SpanRecord*> create_span(unsigned size_class);
+    bool give_back(SpanRecord& span);
+    bool give_back_empty_spans();
+    void refile(SpanRecord& span, unsigned from_bin);
+
+    // Cells.
+    Result<void*> allocate_cell(unsigned size_class, size_t bytes);
+    Result<Cell> find_cell(unsigned size_class);
+    Result<Cell> find_cell_with_memory(unsigned size_class) const;
+    Status commit_cell(SpanRecord& span, unsigned cell);
+    void free_cell(const Block& block);
+
+    // Large blocks. `headroom`: address space to grow into.
+    Result<void*> allocate_large(size_t bytes, size_t alignment, size_t headroom);
+    Result<LargeBlock*> create_large(size_t bytes, size_t alignment, size_t headroom);
+    Result<unsigned char*> allocate_large_record();
+    void undo_reserve_large(unsigned char* base, size_t reserved, size_t committed);
+    void free_large_record(LargeBlock& large);
+    Status free_large(const Block& block);
+    Status resize_large(const Block& block, size_t bytes);
+
+    // From an address to a block.
+    Result<Block> locate(const void* address) const;
+    Result<Block> locate_in_span(const SpanRecord& span, const void* address) const;
+    // As locate; corrupted when the bytes behind the block were overwritten.
+    Result<Block> locate_intact(const void* address) const;
+    Status free_block(const Block& block);
+    void undo_allocation(void* block);
+    bool fits_in_place(const Block& block, size_t bytes) const;
+    void resize_cell(const Block& block, size_t bytes);
+
+    Status validate_arena(const Arena& arena, Totals& totals) const;
+    Status validate_span(const SpanRecord& span, Totals& totals) const;
+    Status validate_large(Totals& totals) const;
+    Status validate_lists(const Totals& totals) const;
+
+    PageAccount pages_;
+    HeapOptions options_;
+    Arena arenas_[max_arenas];
+    unsigned arena_count_ = 0;
+    size_t next_arena_bytes_ = 0;
+    Bin bins_[class_count][fullness_bins];
+    EmptySpans empty_spans_;  // oldest first
+    size_t cached_bytes_ = 0;
+    LargeIndex large_;
+    // Large blocks freed last, to know a double free from a foreign pointer.
+    const void* freed_large_[remembered_frees] = {};
+    unsigned next_remembered_ = 0;
+    size_t live_blocks_ = 0;
+    size_t live_bytes_ = 0;
+    size_t usable_bytes_ = 0;
+    uint64_t allocations_ = 0;
+    uint64_t frees_ = 0;
+};
+
+}  // namespace quire::heap_internal

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// What a heap is told at its start, and what it counts.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace quire {
+
+// Which blocks have bytes behind them that betray an overrun when the block is freed.
+enum class OverrunCheck : uint8_t {
+    // All of them: a request takes the class of one byte more. Requests of one to four whole pages
+    // get a page without memory behind them instead, so that an overrun faults at once. Over
+    // random sizes this costs 0.2 % of memory; over powers of two an eighth from 128 bytes up, and
+    // more below. A plain request of a power of two below a page is aligned to a granule only.
+    every_block,
+    // Those whose class is larger than the request. A power of two up to a page is then a cell of
+    // its own size, naturally aligned.
+    where_slack,
+};
+
+struct HeapOptions {
+    // Address space that small blocks may take; reserved at start, committed as the heap grows.
+    // Rounded up to 64 KiB. When it is full, further arenas follow, at most 16 in all.
+    size_t arena_bytes = size_t{64} << 20;
+    // Bytes of empty spans kept for reuse before pages are given back.
+    size_t cached_bytes = size_t{256} << 10;
+    OverrunCheck overrun_check = OverrunCheck::every_block;
+};
+
+struct HeapCounters {
+    size_t live_blocks;      // given out and not freed
+    size_t live_bytes;       // what was asked for
+    size_t usable_bytes;     // what was given (size classes round up)
+    size_t committed_bytes;  // taken from the page source, bookkeeping included
+    size_t peak_committed_bytes;
+    uint64_t allocations;  // since start; a block that `reallocate` moves counts in both
+    uint64_t frees;
+    size_t reserved_bytes;     // address space taken from the page source
+    size_t bookkeeping_bytes;  // the part of committed_bytes that no block can have
+    size_t cached_bytes;       // the part that empty spans keep
+    size_t large_blocks;       // live blocks with a page range of their own
+};
+
+}  // namespace quire

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// A PageSource with a tally of the memory taken from it.
+#pragma once
+
+#include <stddef.h>
+
+#include "quire/base/result.hpp"
+#include "quire/heap/page_source.hpp"
+
+namespace quire::heap_internal {
+
+// Not synchronised. Each call passes straight through; the tally changes only when it succeeds.
+class PageAccount {
+  public:
+    constexpr PageAccount() = default;
+    void start(PageSource& pages) {
+        pages_ = &pages;
+        committed_ = peak_ = reserved_ = 0;
+    }
+
+    Result<unsigned char*> reserve(size_t bytes, size_t alignment);
+    Status commit(unsigned char* address, size_t bytes);
+    // `committed`: how many of the bytes have memory behind them.
+    Status decommit(unsigned char* address, size_t bytes, size_t committed);
+    Status release(unsigned char* address, size_t bytes, size_t committed);
+
+    size_t reserved_bytes() const { return reserved_; }
+    size_t committed_bytes() const { return committed_; }
+    size_t peak_committed_bytes() const { return peak_; }
+
+  private:
+    PageSource* pages_ = nullptr;
+    size_t reserved_ = 0;
+    size_t committed_ = 0;
+    size_t peak_ = 0;
+};
+
+// `bytes` must lie at least a page below the top.
+constexpr size_t round_up_to_pages(size_t bytes) {
+    return (bytes + page_size - 1) & ~(page_size - 1);
+}
+
+}  // namespace quire::heap_internal

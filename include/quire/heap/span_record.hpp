@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// What the heap knows of one span, and of each cell in it. None of it lies in the span itself.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/intrusive_list.hpp"
+#include "quire/heap/size_class.hpp"
+
+namespace quire::heap_internal {
+
+enum class SlotKind : uint8_t {
+    unused,   // never part of a span; what fresh memory reads as
+    first,    // the span's first slot; its record is the span's
+    further,  // another slot of a span
+    retired,  // part of a span whose pages were given back; kept to recognise late frees
+};
+
+// Spans with free cells are binned by how full they are; a span without any is in no bin.
+inline constexpr unsigned fullness_bins = 4;
+
+// There is a record for each slot of the arena; only that of a span's first slot is used whole.
+struct SpanRecord {
+    ListLink<SpanRecord> bin_link;
+    ListLink<SpanRecord> empty_link;  // linked while no cell is live
+    unsigned char* base;              // where the span starts
+    unsigned char* states;
+    size_t groups_with_free;  // bit g: group g of cells has a free one
+    uint16_t used;            // live cells
+    uint16_t touched;         // cells [0, touched) were given out at least once
+    uint16_t committed_pages;
+    uint8_t size_class;
+    SlotKind kind;
+    uint8_t slots_back;  // to the span's first slot
+
+    const SizeClass& geometry() const { return size_classes.entries[size_class]; }
+    size_t committed_bytes() const { return size_t{committed_pages} << page_shift; }
+    bool full() const { return used == geometry().cells; }
+    // 0 to fullness_bins - 1, the fullest last.
+    unsigned bin() const {
+        const unsigned quarter = geometry().cells / fullness_bins;
+        return (used > quarter ? 1u : 0u) + (used > 2 * quarter ? 1u : 0u) +
+               (used > 3 * quarter ? 1u : 0u);
+    }
+
+    // Makes the record that of a span without live cells. `states_chunk` has room for
+    // 2^chunk_shift bytes of the class.
+    void begin(unsigned of_class, unsigned char* states_chunk);
+
+    // 0 for a free cell, otherwise the live block's slack plus one.
+    unsigned state(unsigned cell) const;
+    // The free cell of the lowest address. There must be one.
+    unsigned lowest_free() const;
+    // The cell, which is free, becomes live with so many bytes of slack.
+    void take(unsigned cell, unsigned slack);
+    void set_slack(unsigned cell, unsigned slack);
+    void put_back(unsigned cell);
+
+    // False when the summaries contradict the states, or more cells are live than `used` says.
+    bool consistent() const;
+
+  private:
+    void write_state(unsigned cell, unsigned value);
+    // The first free cell of the group, or the number of cells of a group when all are live.
+    unsigned free_in_group(unsigned group) const;
+};
+
+}  // namespace quire::heap_internal

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// The heap's life: start, allocate, stop, and its figures.
+#include "quire/heap/heap_core.hpp"
+
+#include "quire/base/traits.hpp"
+
+namespace quire::heap_internal {
+
+namespace {
+
+// Arenas double up to this, so that a few suffice, where address space is plentiful: 4 GiB, which
+// is zero in 32 bits.
+constexpr size_t largest_arena = size_t{1} << 16 << 16;
+
+constexpr size_t round_up_to_spans(size_t bytes) {
+    return (bytes + largest_span - 1) & ~(largest_span - 1);
+}
+
+}  // namespace
+
+Status HeapCore::start(PageSource& pages, const HeapOptions& options) {
+    if (started()) return Failure{Error::bad_argument};
+    if (options.arena_bytes == 0) return Failure{Error::bad_argument};
+    if (options.arena_bytes > SIZE_MAX / 2) {
+        return Failure{Error::out_of_address_space, options.arena_bytes};
+    }
+    pages_.start(pages);
+    const size_t bytes = round_up_to_spans(options.arena_bytes);
+    const Status status = arenas_[0].create(pages_, bytes);
+    if (!status.ok()) return status;
+    arena_count_ = 1;
+    options_ = options;
+    options_.arena_bytes = next_arena_bytes_ = bytes;
+    return {};
+}
+
+void HeapCore::stop() {
+    while (LargeBlock* large = large_.first()) {
+        large_.remove(*large);
+        static_cast<void>(pages_.release(large->base, large->reserved, large->committed));
+    }
+    for (auto& of_class : bins_) {
+        for (Bin& bin : of_class) {
+            while (bin.pop_front() != nullptr) {
+            }
+        }
+    }
+    while (empty_spans_.pop_front() != nullptr) {
+    }
+    for (Arena& arena : arenas())
+        static_cast<void>(arena.destroy(pages_));
+    arena_count_ = 0;
+    cached_bytes_ = live_blocks_ = live_bytes_ = usable_bytes_ = 0;
+    allocations_ = frees_ = 0;
+    for (const void*& freed : freed_large_)
+        freed = nullptr;
+}
+
+unsigned HeapCore::class_of(size_t bytes, size_t alignment) const {
+    if (bytes > largest_cell || alignment > page_size) return no_class;
+    const bool padded = options_.overrun_check == OverrunCheck::every_block;
+    const size_t pages = bytes / page_size;
+    if (padded && pages * page_size == bytes && pages - 1 < guarded_classes) {
+        return ordinary_classes + static_cast<unsigned>(pages) - 1;
+    }
+    const size_t needed = bytes + (padded ? 1 : 0);
+    if (needed > largest_cell) return no_class;
+    unsigned index = class_for(needed);
+    // A power of two comes within eight classes.
+    while (index < ordinary_classes &&
+           (size_classes.entries[index].cell_bytes & (alignment - 1)) != 0)
+        ++index;
+    return index < ordinary_classes ? index : no_class;
+}
+
+Result<void*> HeapCore::allocate(size_t bytes, size_t alignment, Fill fill) {
+    if (!started()) return Failure{Error::bad_argument};
+    if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
+    const unsigned size_class = class_of(bytes, alignment);
+    // A range of its own is fresh, and fresh memory is zero.
+    if (size_class == no_class) return allocate_large(bytes, alignment, 0);
+    const Result<void*> block = allocate_cell(size_class, bytes);
+    if (block.ok() && fill == Fill::zero) __builtin_memset(*block, 0, bytes);
+    return block;
+}
+
+Arena& HeapCore::arena_of(const SpanRecord& span) {
+    for (Arena& arena : arenas())
+        if (arena.contains(span.base)) return arena;
+    trap();
+}
+
+Status HeapCore::add_arena() {
+    if (arena_count_ == max_arenas) return Failure{Error::out_of_memory, max_arenas};
+    // Where address space is scarce, a smaller arena is better than none.
+    const size_t least = max(options_.arena_bytes / 16, largest_span);
+    for (size_t bytes = next_arena_bytes_;; bytes = round_up_to_spans(bytes / 2)) {
+        const Status status = arenas_[arena_count_].create(pages_, bytes);
+        if (status.ok()) {
+            ++arena_count_;
+            next_arena_bytes_ = max(bytes, min(bytes * 2, largest_arena));
+            return {};
+        }
+        if (status.error() != Error::out_of_address_space || bytes / 2 < least) return status;
+    }
+}
+
+void HeapCore::undo_add_arena() {
+    if (arenas_[arena_count_ - 1].destroy(pages_).ok()) --arena_count_;
+}
+
+size_t HeapCore::trim() {
+    const size_t before = pages_.committed_bytes();
+    static_cast<void>(give_back_empty_spans());
+    for (unsigned i = arena_count_; i-- > 0;) {
+        Arena& arena = arenas_[i];
+        arena.store().trim(pages_);
+        if (i == 0 || !arena.idle() || !arena.destroy(pages_).ok()) continue;
+        arena = arenas_[--arena_count_];
+    }
+    return before - pages_.committed_bytes();
+}
+
+HeapCounters HeapCore::counters() const {
+    size_t bookkeeping = 0;
+    for (const Arena& arena : arenas())
+        bookkeeping += arena.bookkeeping_bytes();
+    return HeapCounters{
+        .live_blocks = live_blocks_,
+        .live_bytes = live_bytes_,
+        .usable_bytes = usable_bytes_,
+        .committed_bytes = pages_.committed_bytes(),
+        .peak_committed_bytes = pages_.peak_committed_bytes(),
+        .allocations = allocations_,
+        .frees = frees_,
+        .reserved_bytes = pages_.reserved_bytes(),
+        .bookkeeping_bytes = bookkeeping,
+        .cached_bytes = cached_bytes_,
+        .large_blocks = large_.size(),
+    };
+}
+
+}  // namespace quire::heap_internal

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// From an address to a block, and the end of blocks.
+#include "canary.hpp"
+#include "quire/heap/heap_core.hpp"
+
+namespace quire::heap_internal {
+
+namespace {
+
+uint64_t address_value(const void* address) {
+    return reinterpret_cast<uintptr_t>(address);
+}
+
+}  // namespace
+
+Result<HeapCore::Block> HeapCore::locate_in_span(const SpanRecord& span,
+                                                 const void* address) const {
+    const SizeClass& shape = span.geometry();
+    const auto offset = static_cast<size_t>(static_cast<const unsigned char*>(address) - span.base);
+    const unsigned cell = shape.index_of(offset);
+    const bool at_start = size_t{cell} * shape.stride == offset;
+    if (cell >= span.touched) return Failure{Error::foreign, address_value(address)};
+    if (span.kind == SlotKind::retired) {
+        return Failure{at_start ? Error::already_free : Error::foreign, address_value(address)};
+    }
+    if (!at_start) return Failure{Error::misaligned, address_value(address)};
+    const unsigned state = span.state(cell);
+    if (state == 0) return Failure{Error::already_free, address_value(address)};
+    return Block{
+        .start = span.base + offset,
+        .span = const_cast<SpanRecord*>(&span),
+        .large = nullptr,
+        .cell = cell,
+        .requested = shape.cell_bytes - (state - 1),
+        .capacity = shape.cell_bytes,
+    };
+}
+
+Result<HeapCore::Block> HeapCore::locate(const void* address) const {
+    for (const Arena& arena : arenas()) {
+        if (!arena.contains(address)) continue;
+        const SpanRecord* span = arena.span_at(address);
+        if (span == nullptr) return Failure{Error::foreign, address_value(address)};
+        return locate_in_span(*span, address);
+    }
+    LargeBlock* large = large_.find(address);
+    if (large == nullptr) {
+        for (const void* freed : freed_large_)
+            if (freed == address) return Failure{Error::already_free, address_value(address)};
+        return Failure{Error::foreign, address_value(address)};
+    }
+    if (large->base != address) return Failure{Error::misaligned, address_value(address)};
+    return Block{
+        .start = large->base,
+        .span = nullptr,
+        .large = large,
+        .cell = 0,
+        .requested = large->requested,
+        .capacity = large->committed,
+    };
+}
+
+Result<HeapCore::Block> HeapCore::locate_intact(const void* address) const {
+    const Result<Block> located = locate(address);
+    if (!located.ok()) return located;
+    const unsigned char* broken =
+        broken_canary(located->start, located->requested, located->capacity);
+    if (broken != nullptr) return Failure{Error::corrupted, address_value(broken)};
+    return located;
+}
+
+Status HeapCore::free_block(const Block& block) {
+    if (block.large != nullptr) return free_large(block);
+    free_cell(block);
+    return {};
+}
+
+Status HeapCore::free(void* block) {
+    if (block == nullptr) return {};
+    const Result<Block> located = locate_intact(block);
+    if (!located.ok()) return located.failure();
+    return free_block(*located);
+}
+
+Status HeapCore::free_sized(void* block, size_t bytes) {
+    if (block == nullptr) return {};
+    const Result<Block> located = locate_intact(block);
+    if (!located.ok()) return located.failure();
+    if (located->requested != bytes) return Failure{Error::bad_argument, address_value(block)};
+    return free_block(*located);
+}
+
+Result<size_t> HeapCore::usable_size(const void* block) const {
+    const Result<Block> located = locate(block);
+    if (!located.ok()) return located.failure();
+    return located->requested;
+}
+
+}  // namespace quire::heap_internal

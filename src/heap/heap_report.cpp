@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// What to say of a bad free.
+#include "canary.hpp"
+#include "quire/heap/heap_core.hpp"
+
+namespace quire::heap_internal {
+
+Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure) const {
+    Report report{.what = "heap: a block could not be given back to the page source",
+                  .error = failure.error,
+                  .address = reinterpret_cast<uintptr_t>(block),
+                  .likely_cause = nullptr};
+    switch (failure.error) {
+        case Error::already_free:
+            report.what = "heap: a block was freed twice";
+            report.likely_cause = "two owners free it, or one keeps a pointer after freeing it";
+            break;
+        case Error::foreign:
+            report.what = "heap: a pointer was freed that the heap never gave out";
+            report.likely_cause =
+                "it is from elsewhere (the stack, static data, another heap), or was overwritten";
+            break;
+        case Error::misaligned:
+            report.what = "heap: a pointer into the middle of a block was freed";
+            report.likely_cause = "the pointer was moved on since it was allocated";
+            break;
+        default:
+            break;
+    }
+    const Result<Block> located = locate(block);
+    if (!located.ok()) return report;
+    if (failure.error == Error::corrupted) {
+        report.what = "heap: the bytes behind a block were overwritten";
+        report.address = failure.where;
+        report.has_values = true;
+        report.expected = canary_byte(located->start);
+        const unsigned char* broken =
+            broken_canary(located->start, located->requested, located->capacity);
+        report.found = broken != nullptr ? *broken : report.expected;
+        report.likely_cause = "its owner wrote more bytes than it had asked for";
+    } else if (failure.error == Error::bad_argument) {
+        report.what = "heap: a block was freed with another size than it was allocated with";
+        report.has_values = true;
+        report.expected = located->requested;
+        report.found = bytes;
+        report.likely_cause =
+            "it is deleted as another type, or through a base without a virtual "
+            "destructor";
+    }
+    return report;
+}
+
+}  // namespace quire::heap_internal

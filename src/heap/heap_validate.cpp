@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// Checks that all that the heap knows agrees.
+#include "canary.hpp"
+#include "quire/heap/heap_core.hpp"
+
+namespace quire::heap_internal {
+
+struct HeapCore::Totals {
+    size_t blocks = 0;
+    size_t live_bytes = 0;
+    size_t usable_bytes = 0;
+    size_t committed_bytes = 0;
+    size_t cached_bytes = 0;
+    size_t empty_spans = 0;
+    size_t listed_spans = 0;
+};
+
+namespace {
+
+Failure corrupted(const void* address) {
+    return Failure{Error::corrupted, reinterpret_cast<uintptr_t>(address)};
+}
+
+}  // namespace
+
+Status HeapCore::validate_span(const SpanRecord& span, Totals& totals) const {
+    const SizeClass& shape = span.geometry();
+    if (!span.consistent()) return corrupted(span.base);
+    if (size_t{span.touched} * shape.cell_bytes > span.committed_bytes()) {
+        return corrupted(span.base);
+    }
+    if (span.bin_link.linked() == span.full()) return corrupted(span.base);
+    if (span.empty_link.linked() != (span.used == 0)) return corrupted(span.base);
+    for (unsigned cell = 0; cell < span.touched; ++cell) {
+        const unsigned state = span.state(cell);
+        if (state == 0) continue;
+        const unsigned char* block = span.base + size_t{cell} * shape.stride;
+        const size_t requested = shape.cell_bytes - (state - 1);
+        const unsigned char* broken = broken_canary(block, requested, shape.cell_bytes);
+        if (broken != nullptr) return corrupted(broken);
+        ++totals.blocks;
+        totals.live_bytes += requested;
+        totals.usable_bytes += shape.cell_bytes;
+    }
+    totals.committed_bytes += span.committed_bytes();
+    totals.listed_spans += span.full() ? 0 : 1;
+    if (span.used == 0) {
+        ++totals.empty_spans;
+        totals.cached_bytes += span.committed_bytes();
+    }
+    return {};
+}
+
+Status HeapCore::validate_arena(const Arena& arena, Totals& totals) const {
+    if (!arena.consistent()) return corrupted(&arena);
+    totals.committed_bytes += arena.bookkeeping_bytes();
+    for (size_t slot = 0; slot < arena.recorded_slots(); ++slot) {
+        const SpanRecord& span = arena.record(slot);
+        if (span.kind != SlotKind::first) continue;
+        const Status status = validate_span(span, totals);
+        if (!status.ok()) return status;
+    }
+    return {};
+}
+
+Status HeapCore::validate_large(Totals& totals) const {
+    if (!large_.consistent()) return corrupted(&large_);
+    for (const LargeBlock* large = large_.first(); large != nullptr; large = large_.after(*large)) {
+        if (large->requested > large->committed || large->committed >= large->reserved) {
+            return corrupted(large->base);
+        }
+        const unsigned char* broken =
+            broken_canary(large->base, large->requested, large->committed);
+        if (broken != nullptr) return corrupted(broken);
+        ++totals.blocks;
+        totals.live_bytes += large->requested;
+        totals.usable_bytes += large->committed;
+        totals.committed_bytes += large->committed;
+    }
+    return {};
+}
+
+Status HeapCore::validate_lists(const Totals& totals) const {
+    size_t listed = 0;
+    for (unsigned size_class = 0; size_class < class_count; ++size_class) {
+        for (unsigned bin = 0; bin < fullness_bins; ++bin) {
+            for (const SpanRecord& span : bins_[size_class][bin]) {
+                // Counting also ends the walk when a list has become a ring.
+                if (++listed > totals.listed_spans) return corrupted(&span);
+                if (span.kind != SlotKind::first) return corrupted(&span);
+                if (span.size_class != size_class || span.bin() != bin) return corrupted(&span);
+            }
+        }
+    }
+    if (listed != totals.listed_spans) return corrupted(&bins_);
+    size_t empty = 0;
+    for (const SpanRecord& span : empty_spans_) {
+        if (++empty > totals.empty_spans || span.used != 0) return corrupted(&span);
+    }
+    if (empty != totals.empty_spans) return corrupted(&empty_spans_);
+    return {};
+}
+
+Status HeapCore::validate() const {
+    Totals totals;
+    for (const Arena& arena : arenas()) {
+        const Status status = validate_arena(arena, totals);
+        if (!status.ok()) return status;
+    }
+    const Status large = validate_large(totals);
+    if (!large.ok()) return large;
+    const Status lists = validate_lists(totals);
+    if (!lists.ok()) return lists;
+    const bool agree = totals.blocks == live_blocks_ && totals.live_bytes == live_bytes_ &&
+                       totals.usable_bytes == usable_bytes_ &&
+                       totals.cached_bytes == cached_bytes_ &&
+                       totals.committed_bytes == pages_.committed_bytes();
+    if (!agree) return corrupted(this);
+    return {};
+}
+
+}  // namespace quire::heap_internal
