@@ -171,7 +171,8 @@ class Session:
             self._process = subprocess.Popen(
                 emulator_command(options) + [
                     "-chardev", f"socket,id=serial,path={serial_path}", "-serial", "chardev:serial",
-                    "-chardev", f"socket,id=qmp,path={qmp_path}", "-mon", "chardev=qmp,mode=control"],
+                    "-chardev", f"socket,id=qmp,path={qmp_path}",
+                    "-mon", "chardev=qmp,mode=control"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             connections = []
             for listener in listeners:
@@ -344,5 +345,6 @@ def png_from_ppm(ppm):
         return (struct.pack(">I", len(data)) + kind + data +
                 struct.pack(">I", zlib.crc32(kind + data)))
 
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) +
             chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))

@@ -3,6 +3,7 @@
 
 import functools
 
+import example_cases
 import faults_cases
 import monitor_cases
 import runner_cases
@@ -13,7 +14,8 @@ import walk_cases
 def all_cases():
     """name -> function without arguments; in the order in which they run."""
     table = {}
-    for module in (tour_cases, walk_cases, monitor_cases, faults_cases, runner_cases):
+    for module in (tour_cases, walk_cases, monitor_cases, faults_cases, runner_cases,
+                   example_cases):
         for name, function, *arguments in module.cases():
             table[name] = functools.partial(function, *arguments)
     return table

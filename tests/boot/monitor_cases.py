@@ -77,7 +77,8 @@ def editing():
             try:
                 machine.wait_for("live blocks", limit=10)
             except TimeoutError:
-                raise AssertionError(f"{what}: the line was not 'heap':\n{machine.tail()}") from None
+                raise AssertionError(
+                    f"{what}: the line was not 'heap':\n{machine.tail()}") from None
             machine.wait_for("\n" + PROMPT)
 
 

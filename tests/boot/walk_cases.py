@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The library's walk of the live page table, the emulator's own view of it (`info tlb`, `info mem`),
-and what the CPU does when it is asked must be the same."""
+"""The library's walk of the live page table, the emulator's own view of it (`info tlb` and
+`info mem`), and what the CPU does when it is asked must be the same."""
 
 import re
 

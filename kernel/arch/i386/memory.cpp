@@ -6,7 +6,7 @@
 #include "../../machine.hpp"
 #include "boot_window.hpp"
 #include "cpu.hpp"
-#include "quire/paging/single_cpu_invalidator.hpp"
+#include "quire/kernel_memory_on.hpp"
 #include "quire/paging/x86_32.hpp"
 #include "text_screen.hpp"
 #include "traps.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The 32 exception entries and the one device interrupt in use, all leading to one C++ function; and
-// the two guarded accesses.
+// The 32 exception entries and the one device interrupt in use, all leading to one C++ function;
+// and the two guarded accesses.
 
         .text
 
@@ -87,15 +87,18 @@ double_fault_entry:
         .balign 4
         .globl trap_entries
 trap_entries:
-        .irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+        .irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+        .long trap_entry_\vector
+        .endr
+        .irp vector, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
         .long trap_entry_\vector
         .endr
         .globl serial_interrupt_entry
 serial_interrupt_entry:
         .long trap_entry_36
 
-// Loads and stores that may fault. Each pair in .fixups says: a page fault at the first address that
-// nobody resolved continues at the second.
+// Loads and stores that may fault. Each pair in .fixups says: a page fault at the first address
+// that nobody resolved continues at the second.
         .text
         .globl try_load_byte
         .type try_load_byte, @function
