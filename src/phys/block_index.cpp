@@ -6,14 +6,6 @@
 
 namespace quire {
 
-BlockIndex::BlockIndex() {
-    for (auto& row : first_)
-        for (uint32_t& first : row)
-            first = no_block;
-    for (uint16_t& present : orders_present_)
-        present = 0;
-}
-
 unsigned BlockIndex::fullness(unsigned free) {
     const unsigned used = block_frames - free;
     return used == 0 ? 0 : 1 + highest_bit(used);

@@ -43,7 +43,11 @@ class BlockIndex {
     static constexpr unsigned orders = block_order + 1;
     static constexpr unsigned classes = block_order + 1;
 
-    BlockIndex();
+    constexpr BlockIndex() {
+        for (auto& row : first_)
+            for (uint32_t& first : row)
+                first = no_block;
+    }
 
     // 0 when no frame is used, else 1 + log2 of their number; a block without free frames has none.
     static unsigned fullness(unsigned free);
@@ -61,8 +65,8 @@ class BlockIndex {
     Result<uint32_t> check(Span<const BlockHeader> headers, Zone zone) const;
 
   private:
-    uint32_t first_[orders][classes];
-    uint16_t orders_present_[classes];  // a bit for each order whose list is not empty
+    uint32_t first_[orders][classes] = {};
+    uint16_t orders_present_[classes] = {};  // a bit for each order whose list is not empty
 };
 
 }  // namespace quire
