@@ -31,7 +31,8 @@ enum class TableReach : uint8_t {
 };
 const char* to_string(TableReach reach);
 
-// Something that is mapped from the first moment: a section of the image, a text screen.
+// Something that is mapped from the first moment: a section of the image, a text screen. With
+// Protection::none it is a hole: nothing is mapped there, and nothing will be (a stack's guard).
 struct FixedMapping {
     PageRange pages;
     Frame first;
@@ -41,10 +42,10 @@ struct FixedMapping {
 
 // Where things go in the kernel's half. Ranges must be disjoint and inside `kernel`.
 struct KernelLayout {
-    PageRange kernel;      // all that belongs to the kernel; new regions go where nothing else is
+    PageRange kernel;      // where regions go, wherever nothing else is; without the slots below
     PageRange direct_map;  // TableReach::direct: RAM from frame 0, as far as it fits
     PageRange metadata;    // room for the frame allocator's books: see BasicFrameAllocator
-    PageRange windows;     // the pages that one leaf table decides about, for windows
+    PageRange windows;     // for windows; at least 17 pages, all decided about by one leaf table
     // TableReach::recursive: entries of the root, see RecursiveSlot.
     unsigned self_slot = 0;
     unsigned foreign_slot = 0;
@@ -75,14 +76,14 @@ class KernelMemory {
   public:
     const MemoryMap& map() const { return *map_; }
     const KernelLayout& layout() const { return *layout_; }
-    FrameAllocator& frames() { return frames_; }
+    FrameAllocator& frames() { return *frames_; }
     PageTable& table() { return *table_; }
     AddressSpace& space() { return *space_; }
-    Heap& heap() { return heap_; }
+    Heap& heap() { return *heap_; }
     // Clears any frame.
     FrameZeroer& zeroer() { return *zeroer_; }
     // Where page tables' frames come from: those that the reach can show.
-    FrameSource table_frames() { return *table_source_; }
+    FrameSource table_frames() { return FrameSource(tables_from_); }
     TableReach reach() const { return reach_; }
 
     // What start() took before the frame allocator owned the rest.
@@ -101,6 +102,7 @@ class KernelMemory {
     Status map_metadata(PageTable& table, BootFrames& boot, const KernelParts& parts);
     Status start_managers(const KernelParts& parts, BootFrames& boot);
     Status adopt_mappings(const KernelParts& parts);
+    Status adopt_direct_map(const KernelParts& parts);
     // How many frames, from frame 0 up, the direct map has room for; none without one.
     FrameCount shown_frames(const KernelParts& parts) const;
 
@@ -116,13 +118,13 @@ class KernelMemory {
     const KernelLayout* layout_ = nullptr;
     PageTable* table_ = nullptr;
     FrameZeroer* zeroer_ = nullptr;
-    FrameAllocator frames_;
+    Late<FrameAllocator> frames_;
     TableFrames tables_from_{};
-    Late<FrameSource> table_source_;
     Late<AddressSpace> space_;
     Late<SpacePageSource> pages_;
-    Heap heap_;
+    Late<Heap> heap_;
     PageRange metadata_;
+    PageRange windows_;
     FrameCount boot_table_frames_;
     alignas(Region) unsigned char first_nodes_[16 * sizeof(Region)] = {};
 };

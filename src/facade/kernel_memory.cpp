@@ -81,6 +81,7 @@ const char* to_string(TableReach reach) {
 
 Status KernelMemory::map_fixed(PageTable& table, const KernelParts& parts) {
     for (const FixedMapping& fixed : parts.fixed) {
+        if (fixed.attributes.protection == Protection::none) continue;
         const Status mapped = map_unused(table, fixed.pages, fixed.first, fixed.attributes);
         if (!mapped.ok()) return mapped;
     }
@@ -118,19 +119,45 @@ Status KernelMemory::map_metadata(PageTable& table, BootFrames& boot, const Kern
     return {};
 }
 
+// What the direct map shows, and the addresses between, at which nothing else is to appear.
+Status KernelMemory::adopt_direct_map(const KernelParts& parts) {
+    PageRange rest = parts.layout.direct_map;
+    const auto keep_free = [&](PageCount pages) -> Status {
+        if (pages == PageCount(0)) return {};
+        AllocateOptions options;
+        options.name = "direct map, no RAM here";
+        options.placement.fixed = true;
+        options.placement.at = rest.first();
+        const Result<PageRange> kept = space_->reserve(pages, options);
+        if (!kept.ok()) return kept.failure();
+        rest = rest.without_prefix(pages);
+        return {};
+    };
+    const Status shown = for_each_shown(
+        parts.map, shown_frames(parts), [&](const FrameRange& frames, Protection protection) {
+            const PageRange pages = direct_pages(parts.layout, frames);
+            const Status kept = keep_free(pages.first() - rest.first());
+            if (!kept.ok()) return kept;
+            rest = rest.without_prefix(pages.count());
+            return space_->adopt(pages, Attributes{protection, {}}, "direct map");
+        });
+    if (!shown.ok()) return shown;
+    return keep_free(rest.count());
+}
+
 Status KernelMemory::adopt_mappings(const KernelParts& parts) {
-    const Attributes data{kernel_data, {}};
     for (const FixedMapping& fixed : parts.fixed) {
         const Status adopted = space_->adopt(fixed.pages, fixed.attributes, fixed.name);
         if (!adopted.ok()) return adopted;
     }
     if (reach_ == TableReach::direct) {
-        const Status adopted = space_->adopt(parts.layout.direct_map, data, "direct map");
+        const Status adopted = adopt_direct_map(parts);
         if (!adopted.ok()) return adopted;
     }
-    const Status metadata = space_->adopt(parts.layout.metadata, data, "frame metadata");
+    const Status metadata =
+        space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
     if (!metadata.ok()) return metadata;
-    return space_->adopt(parts.layout.windows, data, "windows");
+    return space_->adopt(windows_, Attributes{}, "windows");
 }
 
 Status KernelMemory::start_managers(const KernelParts& parts, BootFrames& boot) {
@@ -139,20 +166,22 @@ Status KernelMemory::start_managers(const KernelParts& parts, BootFrames& boot) 
     const Span<unsigned char> metadata(
         layout.view.pointer<unsigned char>(address_of(metadata_.first())),
         static_cast<size_t>(bytes_of(metadata_.count()).value()));
-    const Status frames = frames_.start(boot, metadata, Frame(shown_frames(parts).value()));
+    const Status frames =
+        frames_.make().start(boot, metadata, Frame(shown_frames(parts).value()));
     if (!frames.ok()) return frames;
 
     // A table must lie where the reach can show it; everything else takes the most plentiful.
-    tables_from_ = {&frames_, reach_ == TableReach::direct ? Zone::direct : Zone::high};
-    table_->set_frame_source(FrameSource(tables_from_));
+    tables_from_ = {&*frames_, reach_ == TableReach::direct ? Zone::direct : Zone::high};
+    table_->set_frame_source(table_frames());
 
-    space_.make(SpaceParts{*table_, FrameSource(frames_), *zeroer_, parts.tlb, parts.platform},
-                layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::self_hosting);
+    space_.make(SpaceParts{*table_, FrameSource(*frames_), *zeroer_, parts.tlb, parts.platform,
+                           layout.view},
+                layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::in_itself);
     const Status adopted = adopt_mappings(parts);
     if (!adopted.ok()) return adopted;
 
     pages_.make(*space_, "heap", layout.view);
-    return heap_.start(*pages_, parts.platform, parts.heap);
+    return heap_.make().start(*pages_, parts.platform, parts.heap);
 }
 
 }  // namespace quire

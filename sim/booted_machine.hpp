@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// A simulated i386 that a boot loader has just left and that Quire then takes over through its
+// facade: what the reference kernel does on the real one.
+#pragma once
+
+#include <memory>
+
+#include "quire/kernel_memory.hpp"
+#include "quire/paging/single_cpu_invalidator.hpp"
+#include "sim/mapped_machine.hpp"
+
+namespace quire::sim {
+
+// The CPU as the facade wants it.
+class SimulatedCpu : public MappedMachine::LocalTlb {
+  public:
+    explicit SimulatedCpu(MappedMachine& machine)
+        : MappedMachine::LocalTlb(machine), machine_(&machine) {}
+    void load_root(Frame root) const { machine_->load_cr3(root); }
+
+  private:
+    MappedMachine* machine_;
+};
+
+// Panics become C++ exceptions, which tests catch; so they must not cross a page fault.
+struct Panic {
+    Report report;
+};
+class ThrowingPlatform final : public Platform {
+  public:
+    void panic(const Report& report) override { throw Panic{report}; }
+};
+
+struct BootedShape {
+    TableReach reach = TableReach::direct;
+    uint64_t memory_bytes = 16 << 20;
+    // How much of RAM the direct map can show.
+    uint64_t direct_map_bytes = 64 << 20;
+    size_t heap_arena_bytes = 4 << 20;
+    bool large_pages = true;
+    size_t tlb_capacity = 4096;
+};
+
+class BootedMachine {
+  public:
+    // Where the "kernel" lies: its first page is its text, the rest data. Its boot tables are the
+    // first frames of its data.
+    static constexpr uint64_t image_physical = 0x100000;
+    static constexpr uint64_t image_bytes = 0x40000;
+    static constexpr uint64_t image_virtual = 0xC0100000;
+
+    explicit BootedMachine(const BootedShape& shape);
+    ~BootedMachine();
+    BootedMachine(const BootedMachine&) = delete;
+    BootedMachine& operator=(const BootedMachine&) = delete;
+
+    // Starts the facade; once.
+    Status start();
+
+    KernelMemory& memory();
+    const MemoryMap& map() const { return *map_; }
+    Ram& ram() { return ram_; }
+    MappedMachine& machine() { return machine_; }
+    const MappedMachine& machine() const { return machine_; }
+    SimulatedCpu cpu() { return SimulatedCpu(machine_); }
+    TlbInvalidator& tlb() { return invalidator_; }
+    Platform& platform() { return platform_; }
+    // The report of the last page fault that the space did not resolve.
+    const FaultReport& last_fault() const { return fault_.report; }
+
+  private:
+    struct Reaches;
+
+    void make_boot_mapping();
+
+    BootedShape shape_;
+    Ram ram_;
+    MappedMachine machine_;
+    SingleCpuInvalidator<SimulatedCpu> invalidator_;
+    ThrowingPlatform platform_;
+    std::unique_ptr<MemoryMap> map_;
+    KernelLayout layout_;
+    std::unique_ptr<Reaches> memory_;
+    FaultOutcome fault_;
+};
+
+}  // namespace quire::sim
