@@ -35,6 +35,22 @@ void for_each_cluster(const MemoryMap& map, FunctionRef<void(const FrameRange&)>
     if (!cluster.empty()) visit(cluster);
 }
 
+// Calls `visit` for each cluster's part in each zone.
+void for_each_section(const MemoryMap& map, const ZoneEnds& ends,
+                      FunctionRef<void(const FrameSection&)> visit) {
+    FrameSection section;
+    for_each_cluster(map, [&](const FrameRange& cluster) {
+        section.first = cluster.first().value();
+        while (section.first <= cluster.last().value()) {
+            section.zone = ends.of(section.first);
+            section.last = min(cluster.last().value(), ends.end(section.zone) - 1);
+            visit(section);
+            section.first_block += section.blocks();
+            section.first = section.last + 1;
+        }
+    });
+}
+
 }  // namespace
 
 void for_each_managed_run(const MemoryMap& map,
@@ -87,22 +103,21 @@ FrameLayout frame_layout(const MemoryMap& map) {
     return layout;
 }
 
-FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table) {
+FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends,
+                             Span<FrameSection> table) {
     size_t used = 0;
-    uint32_t next_block = 0;
-    for_each_cluster(map, [&](const FrameRange& cluster) {
-        uint64_t first = cluster.first().value();
-        while (first <= cluster.last().value()) {
-            FrameSection& section = table[used++];
-            section.first = first;
-            section.zone = ends.of(first);
-            section.last = min(cluster.last().value(), ends.end(section.zone) - 1);
-            section.first_block = next_block;
-            next_block += section.blocks();
-            first = section.last + 1;
-        }
-    });
+    for_each_section(map, ends, [&](const FrameSection& section) { table[used++] = section; });
     table_ = table.first(used);
+}
+
+bool FrameSections::agrees_with(const MemoryMap& map, const ZoneEnds& ends) const {
+    size_t seen = 0;
+    bool same = true;
+    for_each_section(map, ends, [&](const FrameSection& section) {
+        same = same && seen < table_.size() && table_[seen] == section;
+        ++seen;
+    });
+    return same && seen == table_.size();
 }
 
 uint32_t FrameSections::blocks() const {

@@ -8,8 +8,7 @@ namespace quire {
 
 Status FrameCore::validate() const {
     if (map_ == nullptr) return {};
-    const Status sections = check_sections();
-    if (!sections.ok()) return sections;
+    if (!sections_.agrees_with(*map_, ends_)) return Failure{Error::corrupted, 0};
     ZoneCounters sums[zones];
     for (const FrameSection& section : sections_.all()) {
         for (uint32_t i = 0; i < section.blocks(); ++i) {
@@ -23,25 +22,6 @@ Status FrameCore::validate() const {
     const Status usable = check_usable();
     if (!usable.ok()) return usable;
     return check_index();
-}
-
-// Ascending, disjoint, each in one zone, their blocks' numbers following one another.
-Status FrameCore::check_sections() const {
-    uint64_t lowest = 0;
-    uint32_t block = 0;
-    for (const FrameSection& section : sections_.all()) {
-        const bool sound =
-            section.first >= lowest && section.last >= section.first &&
-            section.last <= Frame::highest &&
-            section.last - section.first < (uint64_t{headers_.size()} + 1) * block_frames &&
-            section.first_block == block && section.blocks() <= headers_.size() - block &&
-            section.zone == ends_.of(section.first) && section.zone == ends_.of(section.last);
-        if (!sound) return Failure{Error::corrupted, section.first};
-        lowest = section.last + 1;
-        block += section.blocks();
-    }
-    if (block != headers_.size()) return Failure{Error::corrupted, lowest};
-    return {};
 }
 
 // The header tells of the bitmap what it shows, and nothing is free that is not usable.

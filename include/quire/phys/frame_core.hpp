@@ -95,7 +95,6 @@ class FrameCore {
     Status check_releasable(const FrameRange& frames) const;
 
     // frame_validate.cpp
-    Status check_sections() const;
     Status check_block(const FrameSection& section, uint32_t block, ZoneCounters& sums) const;
     Status check_usable() const;
     Status check_index() const;

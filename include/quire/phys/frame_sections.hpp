@@ -28,6 +28,7 @@ struct FrameSection {
     uint32_t blocks() const {
         return static_cast<uint32_t>((last >> block_order) - (first >> block_order)) + 1;
     }
+    friend constexpr bool operator==(const FrameSection&, const FrameSection&) = default;
 };
 
 // Where zones end: the number of the first frame above each.
@@ -94,6 +95,8 @@ class FrameSections {
     Frame frame(uint32_t block, unsigned position) const;
     // From the first frame of the first section to the last of the last; empty without sections.
     FrameRange hull() const;
+    // Whether the table still holds what it was filled with. O(entries).
+    bool agrees_with(const MemoryMap& map, const ZoneEnds& ends) const;
 
   private:
     const FrameSection& section_of_block(uint32_t block) const;
