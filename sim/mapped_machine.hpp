@@ -29,6 +29,7 @@
 #include "quire/base/frame_access.hpp"
 #include "sim/cpu_core.hpp"
 #include "sim/host_window.hpp"
+#include "sim/probe.hpp"
 #include "sim/x86_mmu32.hpp"
 
 namespace quire::sim {
@@ -49,15 +50,6 @@ struct MappedCounters {
     uint64_t host_faults = 0;   // signals taken
     uint64_t device_pages = 0;  // mappings made of addresses where nothing is
     uint64_t remappings = 0;    // times that all host mappings were taken back for their number
-};
-
-// What a probe found: a value (for stores, the value stored), or else the fault.
-template <class T>
-struct Probe {
-    std::optional<T> value;
-    PageFault fault;
-
-    bool ok() const { return value.has_value(); }
 };
 
 class MappedMachine final : private HostWindow::Owner {
