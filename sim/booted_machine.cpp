@@ -72,8 +72,7 @@ BootedMachine::BootedMachine(const BootedShape& shape)
         add_e820(builder, entry.base, entry.length, static_cast<uint32_t>(entry.type));
     }
     const PhysicalRange image{PhysicalAddress(image_physical), Bytes(image_bytes)};
-    if (!reserve_pc_low_memory(builder).ok() ||
-        !builder.reserve(image, MemoryKind::kernel).ok() ||
+    if (!reserve_pc_low_memory(builder).ok() || !builder.reserve(image, MemoryKind::kernel).ok() ||
         !builder.finish(PhysicalAddress(UINT32_MAX)).ok()) {
         throw std::runtime_error("the simulated firmware's map is not usable");
     }
@@ -89,7 +88,9 @@ BootedMachine::BootedMachine(const BootedShape& shape)
     });
 }
 
-BootedMachine::~BootedMachine() { machine_.on_page_fault(nullptr); }
+BootedMachine::~BootedMachine() {
+    machine_.on_page_fault(nullptr);
+}
 
 // The image where it is linked, and a leaf table for the boot window; nothing else.
 void BootedMachine::make_boot_mapping() {
@@ -124,18 +125,24 @@ Status BootedMachine::start() {
     const BootWindow<X86_32> window{PageRange(page_of(VirtualAddress(boot_window)), PageCount(16)),
                                     ram_.as<uint32_t>(boot_window_table)};
     switch (shape_.reach) {
-        case TableReach::direct: return memory_->direct.start(parts, format, window);
-        case TableReach::recursive: return memory_->recursive.start(parts, format, window);
-        case TableReach::window: return memory_->window.start(parts, format, window);
+        case TableReach::direct:
+            return memory_->direct.start(parts, format, window);
+        case TableReach::recursive:
+            return memory_->recursive.start(parts, format, window);
+        case TableReach::window:
+            return memory_->window.start(parts, format, window);
     }
     return Error::bad_argument;
 }
 
 KernelMemory& BootedMachine::memory() {
     switch (shape_.reach) {
-        case TableReach::direct: return memory_->direct;
-        case TableReach::recursive: return memory_->recursive;
-        case TableReach::window: return memory_->window;
+        case TableReach::direct:
+            return memory_->direct;
+        case TableReach::recursive:
+            return memory_->recursive;
+        case TableReach::window:
+            return memory_->window;
     }
     throw std::logic_error("no such reach");
 }

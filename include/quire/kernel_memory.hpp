@@ -31,13 +31,15 @@ enum class TableReach : uint8_t {
 };
 const char* to_string(TableReach reach);
 
-// Something that is mapped from the first moment: a section of the image, a text screen. With
-// Protection::none it is a hole: nothing is mapped there, and nothing will be (a stack's guard).
+// Something that is mapped from the first moment: a section of the image, a text screen. Without
+// the right to read it is a guard: pages that stay unmapped and that nothing else is put at.
 struct FixedMapping {
     PageRange pages;
     Frame first;
     Attributes attributes;
     const char* name = "";
+
+    bool is_guard() const { return !has(attributes.protection, Protection::read); }
 };
 
 // Where things go in the kernel's half. Ranges must be disjoint and inside `kernel`.
@@ -103,6 +105,7 @@ class KernelMemory {
     Status start_managers(const KernelParts& parts, BootFrames& boot);
     Status adopt_mappings(const KernelParts& parts);
     Status adopt_direct_map(const KernelParts& parts);
+    Status keep_unmapped(const PageRange& pages, const char* name);
     // How many frames, from frame 0 up, the direct map has room for; none without one.
     FrameCount shown_frames(const KernelParts& parts) const;
 

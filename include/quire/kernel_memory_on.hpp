@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The facade's half that knows the format: include it where the kernel makes its KernelMemoryOn, and
-// kernel_memory.hpp everywhere else.
+// The facade's half that knows the format: include it where the kernel makes its KernelMemoryOn,
+// and kernel_memory.hpp everywhere else.
 #pragma once
 
 #include "quire/kernel_memory.hpp"

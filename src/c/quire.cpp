@@ -12,11 +12,15 @@ constinit KernelMemory* used_from_c = nullptr;
 
 }  // namespace
 
-void use_from_c(KernelMemory& memory) { used_from_c = &memory; }
+void use_from_c(KernelMemory& memory) {
+    used_from_c = &memory;
+}
 
 namespace {
 
-constexpr int code(Error error) { return static_cast<int>(error) + 1; }
+constexpr int code(Error error) {
+    return static_cast<int>(error) + 1;
+}
 static_assert(code(Error::misaligned) == QUIRE_MISALIGNED);
 static_assert(code(Error::unsupported) == QUIRE_UNSUPPORTED);
 static_assert(code(Error::out_of_memory) == QUIRE_OUT_OF_MEMORY);
@@ -37,11 +41,12 @@ KernelMemory& memory() {
     return *used_from_c;
 }
 
-AddressView view() { return memory().layout().view; }
+AddressView view() {
+    return memory().layout().view;
+}
 
 Result<Protection> protection_of(unsigned rights) {
-    constexpr unsigned all =
-        QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE | QUIRE_USER | QUIRE_GLOBAL;
+    constexpr unsigned all = QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE | QUIRE_USER | QUIRE_GLOBAL;
     if ((rights & ~all) != 0) return Failure{Error::bad_argument, rights};
     return static_cast<Protection>(rights);
 }
@@ -82,7 +87,9 @@ int map_frames(uint64_t physical, size_t bytes, unsigned rights, quire_memory_ty
     return QUIRE_OK;
 }
 
-void* pointer_or_null(const Result<void*>& block) { return block.ok() ? *block : nullptr; }
+void* pointer_or_null(const Result<void*>& block) {
+    return block.ok() ? *block : nullptr;
+}
 
 }  // namespace
 
@@ -111,7 +118,8 @@ int quire_frames_allocate_below(size_t count, uint64_t highest, uint64_t alignme
     FrameConstraints constraints;
     constraints.highest = allowed.last();
     constraints.alignment = FrameCount(alignment >> page_shift);
-    const Result<FrameRange> frames = memory().frames().allocate_run(FrameCount(count), constraints);
+    const Result<FrameRange> frames =
+        memory().frames().allocate_run(FrameCount(count), constraints);
     if (!frames.ok()) return code(frames);
     *physical = address_of(frames->first()).value();
     return QUIRE_OK;
@@ -189,7 +197,27 @@ int quire_query(const void* address, struct quire_query* answer) {
     return QUIRE_OK;
 }
 
-void* quire_malloc(size_t bytes) { return pointer_or_null(memory().heap().allocate(bytes)); }
+int quire_fault(const struct quire_fault* fault, char* report, size_t report_bytes) {
+    Fault told;
+    told.address = VirtualAddress(fault->address);
+    told.instruction = VirtualAddress(fault->instruction);
+    told.access = fault->execute != 0 ? AccessKind::execute
+                  : fault->write != 0 ? AccessKind::write
+                                      : AccessKind::read;
+    told.user = fault->user != 0;
+    told.was_present = fault->present != 0;
+    const FaultOutcome outcome = memory().space().fault(told);
+    if (outcome.resolved) return QUIRE_OK;
+    if (report_bytes != 0) {
+        TextWriter text(report, report_bytes);
+        write(text, outcome.report);
+    }
+    return code(outcome.report.error);
+}
+
+void* quire_malloc(size_t bytes) {
+    return pointer_or_null(memory().heap().allocate(bytes));
+}
 
 void* quire_calloc(size_t count, size_t bytes) {
     size_t total = 0;
@@ -205,7 +233,9 @@ void* quire_aligned_alloc(size_t alignment, size_t bytes) {
     return pointer_or_null(memory().heap().allocate_aligned(bytes, alignment));
 }
 
-void quire_free(void* block) { memory().heap().free(block); }
+void quire_free(void* block) {
+    memory().heap().free(block);
+}
 
 size_t quire_malloc_usable_size(const void* block) {
     const Result<size_t> size = memory().heap().usable_size(block);

@@ -15,8 +15,10 @@ bool is_shown(MemoryKind kind) {
         case MemoryKind::acpi_reclaimable:
         case MemoryKind::boot_information:
         case MemoryKind::module:
-        case MemoryKind::kernel: return true;
-        default: return false;
+        case MemoryKind::kernel:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -72,16 +74,19 @@ Status map_unused(PageTable& table, const PageRange& pages, Frame first,
 
 const char* to_string(TableReach reach) {
     switch (reach) {
-        case TableReach::direct: return "direct map";
-        case TableReach::recursive: return "recursive slot";
-        case TableReach::window: return "window";
+        case TableReach::direct:
+            return "direct map";
+        case TableReach::recursive:
+            return "recursive slot";
+        case TableReach::window:
+            return "window";
     }
     return "unknown";
 }
 
 Status KernelMemory::map_fixed(PageTable& table, const KernelParts& parts) {
     for (const FixedMapping& fixed : parts.fixed) {
-        if (fixed.attributes.protection == Protection::none) continue;
+        if (fixed.is_guard()) continue;
         const Status mapped = map_unused(table, fixed.pages, fixed.first, fixed.attributes);
         if (!mapped.ok()) return mapped;
     }
@@ -119,43 +124,48 @@ Status KernelMemory::map_metadata(PageTable& table, BootFrames& boot, const Kern
     return {};
 }
 
+Status KernelMemory::keep_unmapped(const PageRange& pages, const char* name) {
+    AllocateOptions options;
+    options.name = name;
+    options.placement.fixed = true;
+    options.placement.at = pages.first();
+    const Result<PageRange> kept = space_->reserve(pages.count(), options);
+    return kept.ok() ? Status() : Status(kept.failure());
+}
+
 // What the direct map shows, and the addresses between, at which nothing else is to appear.
 Status KernelMemory::adopt_direct_map(const KernelParts& parts) {
     PageRange rest = parts.layout.direct_map;
-    const auto keep_free = [&](PageCount pages) -> Status {
+    const auto skip = [&](PageCount pages) -> Status {
         if (pages == PageCount(0)) return {};
-        AllocateOptions options;
-        options.name = "direct map, no RAM here";
-        options.placement.fixed = true;
-        options.placement.at = rest.first();
-        const Result<PageRange> kept = space_->reserve(pages, options);
-        if (!kept.ok()) return kept.failure();
+        const Status kept = keep_unmapped(rest.prefix(pages), "direct map, no RAM here");
         rest = rest.without_prefix(pages);
-        return {};
+        return kept;
     };
     const Status shown = for_each_shown(
         parts.map, shown_frames(parts), [&](const FrameRange& frames, Protection protection) {
             const PageRange pages = direct_pages(parts.layout, frames);
-            const Status kept = keep_free(pages.first() - rest.first());
+            const Status kept = skip(pages.first() - rest.first());
             if (!kept.ok()) return kept;
             rest = rest.without_prefix(pages.count());
             return space_->adopt(pages, Attributes{protection, {}}, "direct map");
         });
     if (!shown.ok()) return shown;
-    return keep_free(rest.count());
+    return skip(rest.count());
 }
 
 Status KernelMemory::adopt_mappings(const KernelParts& parts) {
     for (const FixedMapping& fixed : parts.fixed) {
-        const Status adopted = space_->adopt(fixed.pages, fixed.attributes, fixed.name);
+        const Status adopted = fixed.is_guard()
+                                   ? keep_unmapped(fixed.pages, fixed.name)
+                                   : space_->adopt(fixed.pages, fixed.attributes, fixed.name);
         if (!adopted.ok()) return adopted;
     }
     if (reach_ == TableReach::direct) {
         const Status adopted = adopt_direct_map(parts);
         if (!adopted.ok()) return adopted;
     }
-    const Status metadata =
-        space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
+    const Status metadata = space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
     if (!metadata.ok()) return metadata;
     return space_->adopt(windows_, Attributes{}, "windows");
 }
@@ -166,8 +176,7 @@ Status KernelMemory::start_managers(const KernelParts& parts, BootFrames& boot) 
     const Span<unsigned char> metadata(
         layout.view.pointer<unsigned char>(address_of(metadata_.first())),
         static_cast<size_t>(bytes_of(metadata_.count()).value()));
-    const Status frames =
-        frames_.make().start(boot, metadata, Frame(shown_frames(parts).value()));
+    const Status frames = frames_.make().start(boot, metadata, Frame(shown_frames(parts).value()));
     if (!frames.ok()) return frames;
 
     // A table must lie where the reach can show it; everything else takes the most plentiful.

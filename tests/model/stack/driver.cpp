@@ -122,7 +122,8 @@ std::vector<uint64_t> shrink(const WorldMaker& make, const Run& run, uint64_t fa
     const auto out_of_time = [&] { return std::chrono::steady_clock::now() > deadline; };
     std::vector<uint64_t> failing = run.indices;
     if (failing.empty()) {
-        for (uint64_t index = 0; index < run.steps; ++index) failing.push_back(index);
+        for (uint64_t index = 0; index < run.steps; ++index)
+            failing.push_back(index);
     }
     failing.resize(std::min<uint64_t>(failing.size(), failed_at + 1));
     const auto fails = [&](const std::vector<uint64_t>& steps) {
@@ -163,7 +164,8 @@ std::string to_text(const std::vector<uint64_t>& indices) {
     std::string text;
     for (size_t first = 0; first < indices.size();) {
         size_t last = first;
-        while (last + 1 < indices.size() && indices[last + 1] == indices[last] + 1) ++last;
+        while (last + 1 < indices.size() && indices[last + 1] == indices[last] + 1)
+            ++last;
         if (!text.empty()) text += ',';
         text += std::to_string(indices[first]);
         if (last > first) text += '-' + std::to_string(indices[last]);
@@ -189,7 +191,8 @@ std::vector<uint64_t> from_text(const std::string& text) {
             last = number();
         }
         if (last < first || last - first > 100'000'000) throw std::invalid_argument(text);
-        for (uint64_t index = first; index <= last; ++index) indices.push_back(index);
+        for (uint64_t index = first; index <= last; ++index)
+            indices.push_back(index);
         if (at < text.size() && text[at++] != ',') throw std::invalid_argument(text);
     }
     return indices;

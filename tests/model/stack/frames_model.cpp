@@ -18,9 +18,13 @@ FramesModel::FramesModel(sim::BootedMachine& machine)
       end_(machine.map().usable_hull().last().value() + 1),
       owned_(static_cast<size_t>(end_)) {}
 
-FrameAllocator& FramesModel::frames() { return machine_.memory().frames(); }
+FrameAllocator& FramesModel::frames() {
+    return machine_.memory().frames();
+}
 
-void FramesModel::fail(const std::string& what) const { throw Mismatch{"frames: " + what}; }
+void FramesModel::fail(const std::string& what) const {
+    throw Mismatch{"frames: " + what};
+}
 
 StepOutcome FramesModel::step(Random& random, std::string& told) {
     const unsigned kind = random.below(100);
@@ -86,7 +90,8 @@ StepOutcome FramesModel::allocate(Random& random, std::string& told) {
     if (!got.ok()) {
         told += to_string(got.error());
         if (got.error() != Error::out_of_frames) fail("allocation failed: " + told);
-        if (count == 1 && satisfiable && free_before != 0) fail("one frame refused while some are free");
+        if (count == 1 && satisfiable && free_before != 0)
+            fail("one frame refused while some are free");
         return StepOutcome::refused;
     }
     told += text(*got);
@@ -98,7 +103,8 @@ StepOutcome FramesModel::allocate_at(Random& random, std::string& told) {
     const uint64_t count = random.skewed(12);
     const FrameRange run(Frame(random.below64(end_)), FrameCount(count));
     bool all_free = true;
-    for (const Frame frame : run) all_free = all_free && frames().is_free(frame);
+    for (const Frame frame : run)
+        all_free = all_free && frames().is_free(frame);
     const Status got = frames().allocate_at(run);
     told = "frames: allocate at " + text(run) + " -> " + (got.ok() ? "ok" : to_string(got.error()));
     if (got.ok()) return take(run, all_free);

@@ -5,9 +5,13 @@
 
 namespace quire::model {
 
-Heap& HeapModel::heap() { return machine_.memory().heap(); }
+Heap& HeapModel::heap() {
+    return machine_.memory().heap();
+}
 
-void HeapModel::fail(const std::string& what) const { throw Mismatch{"heap: " + what}; }
+void HeapModel::fail(const std::string& what) const {
+    throw Mismatch{"heap: " + what};
+}
 
 // Most blocks are small; a few take pages of their own.
 size_t HeapModel::pick_size(Random& random) {
@@ -129,7 +133,8 @@ StepOutcome HeapModel::free_wrongly(Random& random, std::string& told) {
     switch (random.below(3)) {
         case 0:
             told = "heap: free inside a block";
-            done = heap().try_free(block.at + 1 + random.below64(std::max<size_t>(block.bytes, 2) - 1));
+            done = heap().try_free(block.at + 1 +
+                                   random.below64(std::max<size_t>(block.bytes, 2) - 1));
             break;
         case 1:
             told = "heap: free another size";

@@ -39,9 +39,12 @@ quire::TableReach parse_reach(const std::string& text) {
 
 const char* name(quire::TableReach reach) {
     switch (reach) {
-        case quire::TableReach::direct: return "direct";
-        case quire::TableReach::recursive: return "recursive";
-        case quire::TableReach::window: return "window";
+        case quire::TableReach::direct:
+            return "direct";
+        case quire::TableReach::recursive:
+            return "recursive";
+        case quire::TableReach::window:
+            return "window";
     }
     return "";
 }

@@ -66,9 +66,9 @@ void NaiveSpace::protect(uintptr_t first, uintptr_t end, Protection protection) 
         NaiveRegion piece = old;
         piece.first = edges[i];
         piece.first_frame += edges[i] - old.first;
-        piece.pages.assign(old.pages.begin() + static_cast<std::ptrdiff_t>(edges[i] - old.first),
-                           old.pages.begin() +
-                               static_cast<std::ptrdiff_t>(edges[i + 1] - old.first));
+        piece.pages.assign(
+            old.pages.begin() + static_cast<std::ptrdiff_t>(edges[i] - old.first),
+            old.pages.begin() + static_cast<std::ptrdiff_t>(edges[i + 1] - old.first));
         if (edges[i] != old.first) piece.guard_before = 0;
         if (edges[i + 1] != old.end()) piece.guard_after = 0;
         if (i == 1) piece.attributes.protection = protection;
@@ -76,14 +76,15 @@ void NaiveSpace::protect(uintptr_t first, uintptr_t end, Protection protection) 
     }
 }
 
-void NaiveBlock::fill() const { std::memset(at, tag, bytes); }
+void NaiveBlock::fill() const {
+    std::memset(at, tag, bytes);
+}
 
 std::string NaiveBlock::check(size_t count) const {
     for (size_t i = 0; i < count; ++i) {
         if (at[i] != tag) {
-            return "a block of " + std::to_string(bytes) + " bytes holds " +
-                   std::to_string(at[i]) + " at offset " + std::to_string(i) + ", not " +
-                   std::to_string(tag);
+            return "a block of " + std::to_string(bytes) + " bytes holds " + std::to_string(at[i]) +
+                   " at offset " + std::to_string(i) + ", not " + std::to_string(tag);
         }
     }
     return {};

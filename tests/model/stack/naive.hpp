@@ -63,7 +63,8 @@ struct NaiveBlock {
     uint8_t tag = 0;
 
     void fill() const;
-    // Empty when the block holds what `fill` wrote into its first `count` bytes; else what is wrong.
+    // Empty when the block holds what `fill` wrote into its first `count` bytes; else what is
+    // wrong.
     std::string check(size_t count) const;
 };
 

@@ -12,7 +12,8 @@ constexpr uintptr_t most_regions = 400;
 
 std::string hex(uintptr_t page) {
     char text[32];
-    std::snprintf(text, sizeof(text), "0x%llx", static_cast<unsigned long long>(page) << page_shift);
+    std::snprintf(text, sizeof(text), "0x%llx",
+                  static_cast<unsigned long long>(page) << page_shift);
     return text;
 }
 
@@ -25,16 +26,26 @@ PageRange range(uintptr_t first, uintptr_t end) {
 }
 
 // What the format grants when it is asked for `protection`.
-Protection granted(Protection protection) { return protection | Protection::execute; }
+Protection granted(Protection protection) {
+    return protection | Protection::execute;
+}
 
 // Where in a page its tag lies: not always the same place.
-uint64_t tag_offset(uintptr_t page) { return (page * 52) & 0xffc; }
+uint64_t tag_offset(uintptr_t page) {
+    return (page * 52) & 0xffc;
+}
 
 }  // namespace
 
-AddressSpace& SpaceModel::space() { return machine_.memory().space(); }
-uint64_t SpaceModel::free_frames() { return machine_.memory().frames().counters().free.value(); }
-void SpaceModel::fail(const std::string& what) const { throw Mismatch{"space: " + what}; }
+AddressSpace& SpaceModel::space() {
+    return machine_.memory().space();
+}
+uint64_t SpaceModel::free_frames() {
+    return machine_.memory().frames().counters().free.value();
+}
+void SpaceModel::fail(const std::string& what) const {
+    throw Mismatch{"space: " + what};
+}
 
 void SpaceModel::allow_refusal(Error error, uint64_t wanted, const std::string& told) {
     if (error != Error::out_of_frames) fail("refused: " + told + ": " + to_string(error));
@@ -122,7 +133,8 @@ StepOutcome SpaceModel::allocate(Random& random, std::string& told) {
                                  : Backing::reserved;
     region.attributes = {options.protection, MemoryType::write_back};
     region.pages.resize(count);
-    for (NaivePage& page : region.pages) page.present = form == 0;
+    for (NaivePage& page : region.pages)
+        page.present = form == 0;
     return insert(got, std::move(region), options.placement);
 }
 
@@ -156,7 +168,8 @@ StepOutcome SpaceModel::map_frames(Random& random, std::string& told) {
     region.attributes = options.attributes;
     region.first_frame = frames.first().value();
     region.pages.resize(frames.count().value());
-    for (NaivePage& page : region.pages) page.present = true;
+    for (NaivePage& page : region.pages)
+        page.present = true;
     return insert(got, std::move(region), options.placement);
 }
 
@@ -164,7 +177,8 @@ StepOutcome SpaceModel::commit(Random& random, std::string& told) {
     NaiveRegion* region = pick_region(random);
     if (region == nullptr) return StepOutcome::refused;
     const uintptr_t first = region->first + random.below64(region->pages.size());
-    const uintptr_t end = first + 1 + random.below64(std::min<uintptr_t>(region->end() - first, 40));
+    const uintptr_t end =
+        first + 1 + random.below64(std::min<uintptr_t>(region->end() - first, 40));
     told = "space: commit " + text(first, end);
     bool any_present = false;
     for (uintptr_t page = first; page < end; ++page) {
@@ -266,7 +280,8 @@ StepOutcome SpaceModel::protect(Random& random, std::string& told) {
     return StepOutcome::done;
 }
 
-// A real load or store, anywhere in a region or its guards: what the CPU does is what the model says.
+// A real load or store, anywhere in a region or its guards: what the CPU does is what the model
+// says.
 StepOutcome SpaceModel::touch(Random& random, std::string& told) {
     NaiveRegion* region = pick_region(random);
     if (region == nullptr) return StepOutcome::refused;
@@ -282,9 +297,9 @@ StepOutcome SpaceModel::touch(Random& random, std::string& told) {
 
     const bool inside = page >= region->first && page < region->end();
     NaivePage* naive = inside ? &region->pages[page - region->first] : nullptr;
-    const bool backed =
-        inside && (naive->present || region->backing == Backing::on_demand);
-    const bool allowed = backed && (!store || has(region->attributes.protection, Protection::write));
+    const bool backed = inside && (naive->present || region->backing == Backing::on_demand);
+    const bool allowed =
+        backed && (!store || has(region->attributes.protection, Protection::write));
     if (!probe.ok()) {
         const Error error = machine_.last_fault().error;
         told += std::string(" -> ") + to_string(error);
@@ -314,8 +329,8 @@ StepOutcome SpaceModel::touch(Random& random, std::string& told) {
 
 // Where no region is, nothing may be mapped.
 StepOutcome SpaceModel::touch_elsewhere(Random& random, std::string& told) {
-    const uintptr_t page = random.chance(50) ? 0xC8000 + random.below64(0x30000)
-                                             : random.below64(0xC0000);
+    const uintptr_t page =
+        random.chance(50) ? 0xC8000 + random.below64(0x30000) : random.below64(0xC0000);
     told = "space: load at " + hex(page);
     NaiveRegion* region = naive_.find(page);
     const auto found = space().query(address_of(Page(page)));
@@ -397,7 +412,8 @@ void SpaceModel::check_page(const NaiveRegion& region, uintptr_t page) {
     }
     const uint64_t frame = translation.physical(address_of(Page(page))).value() >> page_shift;
     if (region.backing == Backing::frames) {
-        if (frame != region.first_frame + (page - region.first)) fail("another frame at " + hex(page));
+        if (frame != region.first_frame + (page - region.first))
+            fail("another frame at " + hex(page));
     } else if (machine_.memory().frames().is_free(Frame(frame))) {
         fail("a free frame is mapped at " + hex(page));
     }

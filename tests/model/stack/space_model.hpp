@@ -25,7 +25,8 @@ class SpaceModel {
   private:
     AddressSpace& space();
     uint64_t free_frames();
-    // A refusal for want of frames is right only when `wanted` and the tables for them are not free.
+    // A refusal for want of frames is right only when `wanted` and the tables for them are not
+    // free.
     void allow_refusal(Error error, uint64_t wanted, const std::string& told);
     NaiveRegion* pick_region(Random& random);
     Placement pick_placement(Random& random);

@@ -7,8 +7,8 @@
 
 #include "frames_model.hpp"
 #include "heap_model.hpp"
-#include "space_model.hpp"
 #include "sim/booted_machine.hpp"
+#include "space_model.hpp"
 
 namespace quire::model {
 
@@ -100,10 +100,9 @@ class StackWorld final : public World {
             throw Mismatch{"the number of frames owned changed"};
         }
         const uint64_t used = counters.total.value() - counters.free.value();
-        const uint64_t known = frames_.owned() + space_.owned_pages() +
-                               memory.table().table_frames().value() +
-                               memory.metadata_frames().value() +
-                               memory.heap().counters().committed_bytes / page_size;
+        const uint64_t known =
+            frames_.owned() + space_.owned_pages() + memory.table().table_frames().value() +
+            memory.metadata_frames().value() + memory.heap().counters().committed_bytes / page_size;
         if (used < known) {
             throw Mismatch{"frames in use: " + std::to_string(used) + ", but " +
                            std::to_string(known) + " are accounted for"};

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// What a kernel on x86 has to tell Quire about its CPU: which paging features it has, how they are
+// turned on, and how the TLB and the root register are handled. Privileged code; for other machines
+// this header is empty.
+#pragma once
+
+#if defined(__i386__) || defined(__x86_64__)
+
+#include <stdint.h>
+
+#include "quire/base/address.hpp"
+#include "quire/paging/x86/local_tlb.hpp"
+#include "quire/paging/x86_32.hpp"
+
+namespace quire {
+
+namespace x86 {
+
+inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;   // PSE; SDM vol. 3A 2.5
+inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;  // PGE
+inline constexpr uint32_t page_attribute_register = 0x277;        // IA32_PAT; 12.12.2
+
+inline uintptr_t read_cr4() {
+    uintptr_t value;
+    __asm__ __volatile__("mov %%cr4, %0" : "=r"(value));
+    return value;
+}
+inline void write_cr4(uintptr_t value) {
+    __asm__ __volatile__("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+inline uintptr_t read_cr3() {
+    uintptr_t value;
+    __asm__ __volatile__("mov %%cr3, %0" : "=r"(value));
+    return value;
+}
+inline void write_cr3(uintptr_t value) {
+    __asm__ __volatile__("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+inline void write_model_specific_register(uint32_t index, uint64_t value) {
+    const auto low = static_cast<uint32_t>(value);
+    const auto high = static_cast<uint32_t>(value >> 32);
+    __asm__ __volatile__("wrmsr" : : "a"(low), "d"(high), "c"(index) : "memory");
+}
+
+}  // namespace x86
+
+// What this CPU has, by CPUID leaf 1. Any i686 has CPUID.
+inline X86Features x86_features() {
+    uint32_t eax = 1;
+    uint32_t ebx = 0;
+    uint32_t ecx = 0;
+    uint32_t edx = 0;
+    __asm__ __volatile__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    X86Features features;
+    features.large_pages = (edx & (1U << 3)) != 0;
+    features.global_pages = (edx & (1U << 13)) != 0;
+    features.page_attributes = (edx & (1U << 16)) != 0;
+    return features;
+}
+
+// Turns the features on that are set; each must be there. Call it on every CPU, before the table
+// that uses them becomes active.
+inline void x86_enable(const X86Features& features) {
+    uintptr_t control = x86::read_cr4();
+    if (features.large_pages) control |= x86::cr4_large_pages;
+    if (features.global_pages) control |= x86::cr4_global_pages;
+    x86::write_cr4(control);
+    if (features.page_attributes) {
+        x86::write_model_specific_register(x86::page_attribute_register, x86_page_attribute_table);
+    }
+}
+
+// This CPU, as KernelMemoryOn and SingleCpuInvalidator want it.
+class X86Cpu : public X86LocalTlb {
+  public:
+    // Drops every translation, global ones too: loading CR3 spares them, toggling CR4.PGE does not
+    // (SDM vol. 3A 4.10.4.1).
+    void flush_all() const {
+        const uintptr_t control = x86::read_cr4();
+        if ((control & x86::cr4_global_pages) == 0) {
+            x86::write_cr3(x86::read_cr3());
+            return;
+        }
+        x86::write_cr4(control & ~x86::cr4_global_pages);
+        x86::write_cr4(control);
+    }
+    // Makes a page table the active one and drops every translation of the last one.
+    void load_root(Frame root) const {
+        x86::write_cr3(static_cast<uintptr_t>(address_of(root).value()));
+        flush_all();
+    }
+};
+
+}  // namespace quire
+
+#endif
