@@ -55,8 +55,6 @@ void wait_for_input();
 // Names what the CPU offers beyond the baseline ("PSE PGE PAT TSC").
 const char* features_text();
 bool has_large_pages();
-bool has_global_pages();
-bool has_memory_types();
 
 // The clock with the finest grain: cycles, or 0 when there is none.
 uint64_t cycles();

@@ -6,16 +6,8 @@
 
 namespace kernel::cpu {
 
-// CR4: SDM 3A, 2.5.
-inline constexpr uint32_t cr4_large_pages = 1u << 4;
-inline constexpr uint32_t cr4_global_pages = 1u << 7;
-
 inline void write_port_8(uint16_t port, uint8_t value) {
     asm volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
-inline void write_port_16(uint16_t port, uint16_t value) {
-    asm volatile("outw %0, %1" : : "a"(value), "Nd"(port));
 }
 
 inline void write_port_32(uint16_t port, uint32_t value) {
@@ -34,10 +26,6 @@ inline uint32_t read_cr0() {
     return value;
 }
 
-inline void write_cr0(uint32_t value) {
-    asm volatile("mov %0, %%cr0" : : "r"(value) : "memory");
-}
-
 // The address that the last page fault was about.
 inline uint32_t read_cr2() {
     uint32_t value;
@@ -51,19 +39,10 @@ inline uint32_t read_cr3() {
     return value;
 }
 
-// Loads a page directory; drops every TLB entry that is not global.
-inline void write_cr3(uint32_t value) {
-    asm volatile("mov %0, %%cr3" : : "r"(value) : "memory");
-}
-
 inline uint32_t read_cr4() {
     uint32_t value;
     asm volatile("mov %%cr4, %0" : "=r"(value));
     return value;
-}
-
-inline void write_cr4(uint32_t value) {
-    asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
 }
 
 // Drops the TLB's entries for the page of an address, global ones too.
@@ -71,21 +50,21 @@ inline void invalidate_page(uintptr_t address) {
     asm volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
-// CPU cycles since reset. Needs CpuFeatures::time_stamp_counter.
+// CPUID leaf 1, EDX bit 4 (SDM 2A, CPUID). Every i686 has CPUID.
+inline bool has_time_stamp_counter() {
+    uint32_t eax = 1;
+    uint32_t ebx = 0;
+    uint32_t ecx = 0;
+    uint32_t edx = 0;
+    asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return (edx & (1u << 4)) != 0;
+}
+
+// CPU cycles since reset. Needs has_time_stamp_counter().
 inline uint64_t read_time_stamp() {
     uint64_t value;
     asm volatile("rdtsc" : "=A"(value));
     return value;
-}
-
-inline uint64_t read_model_specific_register(uint32_t index) {
-    uint64_t value;
-    asm volatile("rdmsr" : "=A"(value) : "c"(index));
-    return value;
-}
-
-inline void write_model_specific_register(uint32_t index, uint64_t value) {
-    asm volatile("wrmsr" : : "A"(value), "c"(index) : "memory");
 }
 
 inline void disable_interrupts() {

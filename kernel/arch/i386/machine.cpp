@@ -6,7 +6,7 @@
 
 #include "../../console.hpp"
 #include "cpu.hpp"
-#include "cpu_features.hpp"
+#include "quire/paging/x86/cpu.hpp"
 #include "serial.hpp"
 #include "text_screen.hpp"
 #include "traps.hpp"
@@ -30,7 +30,8 @@ extern const char kernel_stack_end[];
 namespace kernel::machine {
 namespace {
 
-constinit cpu::Features features;
+constinit quire::X86Features features;
+constinit bool has_cycles = false;
 
 // QEMU's isa-debug-exit: the emulator exits with (value << 1) | 1.
 constexpr uint16_t debug_exit_port = 0xF4;
@@ -63,8 +64,9 @@ Image image() {
 
 void initialize() {
     traps::initialize();
-    features = cpu::detect_features();
-    cpu::enable_features(features);
+    features = quire::x86_features();
+    quire::x86_enable(features);
+    has_cycles = cpu::has_time_stamp_counter();
     serial::initialize();
     text_screen().move(
         reinterpret_cast<void*>(TextScreen::physical + address(kernel_virtual_offset)));
@@ -101,20 +103,14 @@ const char* features_text() {
         "PGE PAT", "PSE PGE PAT", "TSC",         "PSE TSC",        "PGE TSC", "PSE PGE TSC",
         "PAT TSC", "PSE PAT TSC", "PGE PAT TSC", "PSE PGE PAT TSC"};
     return names[(features.large_pages ? 1 : 0) | (features.global_pages ? 2 : 0) |
-                 (features.attribute_table ? 4 : 0) | (features.time_stamp_counter ? 8 : 0)];
+                 (features.page_attributes ? 4 : 0) | (has_cycles ? 8 : 0)];
 }
 
 bool has_large_pages() {
     return features.large_pages;
 }
-bool has_global_pages() {
-    return features.global_pages;
-}
-bool has_memory_types() {
-    return features.attribute_table;
-}
 uint64_t cycles() {
-    return features.time_stamp_counter ? cpu::read_time_stamp() : 0;
+    return has_cycles ? cpu::read_time_stamp() : 0;
 }
 
 void page_table_changed() {

@@ -5,8 +5,8 @@
 
 #include "../../machine.hpp"
 #include "boot_window.hpp"
-#include "cpu.hpp"
 #include "quire/kernel_memory_on.hpp"
+#include "quire/paging/x86/cpu.hpp"
 #include "quire/paging/x86_32.hpp"
 #include "text_screen.hpp"
 #include "traps.hpp"
@@ -16,24 +16,11 @@ namespace {
 
 using namespace quire;
 
-// What the library needs to know how to do on this CPU.
-struct Cpu {
-    void flush_page(VirtualAddress address) const { cpu::invalidate_page(address.value()); }
-    // A CR3 load spares global entries; without CR4.PGE there are none (SDM 3A, 4.10.4.1).
-    void flush_all() const {
-        const uint32_t control = cpu::read_cr4();
-        if ((control & cpu::cr4_global_pages) != 0) {
-            cpu::write_cr4(control & ~cpu::cr4_global_pages);
-            cpu::write_cr4(control);
-        } else {
-            cpu::write_cr3(cpu::read_cr3());
-        }
-    }
+// The double fault's task has a page table of its own to load, which must be the active one.
+struct Cpu : X86Cpu {
     void load_root(Frame root) const {
-        const uint32_t cr3 = static_cast<uint32_t>(address_of(root).value());
-        cpu::write_cr3(cr3);
-        flush_all();
-        traps::set_double_fault_table(cr3);
+        X86Cpu::load_root(root);
+        traps::set_double_fault_table(static_cast<uint32_t>(address_of(root).value()));
     }
 };
 
@@ -84,9 +71,7 @@ FixedMapping data_mapping(uintptr_t begin, uintptr_t end, const char* name) {
 
 template <class Memory>
 Result<KernelMemory*> start(Memory& memory, const KernelParts& parts) {
-    const X86_32 format(X86Features{.large_pages = has_large_pages(),
-                                    .global_pages = has_global_pages(),
-                                    .page_attributes = has_memory_types()});
+    const X86_32 format(x86_features());
     const PageRange window(
         page_of(VirtualAddress(boot_window::base + boot_window::reading_pages * page_size)),
         PageCount(boot_window::building_pages));
