@@ -15,11 +15,11 @@ enum class AccessKind : uint8_t { read, write, execute };
 
 // What the CPU reports, in neutral words (x86: CR2 and the error code, SDM vol. 3A 4.7).
 struct Fault {
-    VirtualAddress address;
+    VirtualAddress address = {};
     AccessKind access = AccessKind::read;
-    bool user = false;           // the access came from user mode
-    bool was_present = false;    // the entry was present: a matter of rights, not of absence
-    VirtualAddress instruction;  // where the CPU was; zero when unknown
+    bool user = false;                // the access came from user mode
+    bool was_present = false;         // the entry was present: a matter of rights, not of absence
+    VirtualAddress instruction = {};  // where the CPU was; zero when unknown
 };
 
 // A fault that nobody can resolve, told so that a tired person understands it.

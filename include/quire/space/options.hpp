@@ -17,10 +17,10 @@ namespace quire {
 // Where a new region goes, and what surrounds it.
 struct Placement {
     bool fixed = false;  // exactly at `at` (the first page after guard_before), or fail
-    Page at;             // used when fixed
+    Page at = {};        // used when fixed
     PageCount alignment = PageCount(1);  // of the first page; a power of two
-    PageCount guard_before;              // pages that belong to the region and are never mapped
-    PageCount guard_after;
+    PageCount guard_before = {};         // pages that belong to the region and are never mapped
+    PageCount guard_after = {};
 };
 
 enum class Populate : uint8_t {
@@ -31,13 +31,13 @@ enum class Populate : uint8_t {
 struct AllocateOptions {
     Protection protection = read_write | Protection::global;
     Populate populate = Populate::at_once;  // not looked at by reserve()
-    Placement placement;
+    Placement placement = {};
     const char* name = "anonymous";  // a string that outlives the space, which remembers it
 };
 
 struct MapOptions {
-    Attributes attributes;
-    Placement placement;
+    Attributes attributes = {};
+    Placement placement = {};
     const char* name = "mapping";  // as above
 };
 

@@ -14,9 +14,9 @@ namespace quire {
 // What a gap must hold: guards included, the first page of the body a multiple of `alignment`,
 // which is a power of two. None of the amounts exceeds the bounds.
 struct GapRequest {
-    PageCount pages;
-    PageCount guard_before;
-    PageCount guard_after;
+    PageCount pages = {};
+    PageCount guard_before = {};
+    PageCount guard_after = {};
     PageCount alignment = PageCount(1);
 };
 

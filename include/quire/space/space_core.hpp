@@ -61,13 +61,6 @@ class SpaceCore {
         const Placement& placement;
         Frame first_frame = Frame(0);
     };
-    // Bodies in a range that the page table can change in one call.
-    struct Run {
-        PageRange pages;
-        UnmappedFrames frames = UnmappedFrames::keep;
-    };
-    enum class RunsDifferBy : uint8_t { nothing, fate_of_frames };
-    class Runs;
     // A population under way.
     struct Population {
         PageRange pages;
@@ -87,12 +80,16 @@ class SpaceCore {
         const char* name = nullptr;
     };
 
+    enum class Resolution : uint8_t { frame_given, stale_translation };
+
     // Making regions (make_region.cpp).
+    Status check_wanted(const Wanted& wanted) const;
     Result<Page> place(const Wanted& wanted) const;
-    Result<Page> place_fixed(const Wanted& wanted) const;
+    Result<Region*> insert_region(const Wanted& wanted);
+    void undo_insert_region(Region& region);
     Result<Region*> make_region(const Wanted& wanted);
-    void undo_make_region(Region& region);
-    Result<Region*> make_empty_region(const Wanted& wanted);
+    Status furnish(const Region& region);
+    Result<PageRange> make_furnished(const Wanted& wanted);
     Status check_expressible(const Region& region);
     Status check_nothing_mapped(const PageRange& pages) const;
     Status check_adoptable(const PageRange& pages, const Attributes& attributes) const;
@@ -102,10 +99,10 @@ class SpaceCore {
     Status map_ready(Population& population);
     void undo_populate(const Population& population);
     Result<Frame> take_zeroed_frame();
-    void give_back(Frame frame);
+    void undo_take_frame(Frame frame) const;
     Region* reservation_of(const PageRange& pages) const;
 
-    // Changing what is there (unmap.cpp, protect.cpp, cut.cpp).
+    // Changing what is there (unmap.cpp, protect.cpp).
     Status check_changeable(const PageRange& pages) const;
     Status unmap_runs(const PageRange& pages);
     void remove_from_regions(const PageRange& pages);
@@ -123,11 +120,12 @@ class SpaceCore {
     void top_up_nodes();
     Status add_node_page();
 
-    // Faults (fault.cpp, fault_cause.cpp).
-    Error resolve(const Fault& fault, const Translation& translation, FaultOutcome& outcome);
-    bool is_stuck(const Fault& fault);
-    void report(const Fault& fault, const Translation& translation, Error error,
-                FaultReport& report) const;
+    // Faults (fault.cpp).
+    Translation look_up(VirtualAddress address) const;
+    Result<Resolution> resolve(const Fault& fault, const Translation& translation);
+    bool is_stuck(Page page);
+    void fill_in(const Fault& fault, const Translation& translation, Error error,
+                 FaultReport& report) const;
     void remember_departed(const Region& region, const PageRange& pages);
     const Departed* departed_at(Page page) const;
     void changed() { spurious_in_a_row_ = 0; }

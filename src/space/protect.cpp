@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// Changing protection, which cuts regions and joins their pieces.
+#include "quire/space/space_core.hpp"
+#include "runs.hpp"
+
+namespace quire {
+namespace {
+
+bool are_pieces_of_one(const Region& low, const Region& high) {
+    return low.origin == high.origin && low.extent().last() == low.pages.last() &&
+           high.extent().first() == high.pages.first() &&
+           high.pages.first() - low.pages.last() == PageCount(1) &&
+           low.attributes == high.attributes;
+}
+
+// Pieces that a change of protection adds to the lowest and the highest region of the range.
+size_t pieces_added(const RegionSet& regions, const PageRange& pages, Protection protection) {
+    size_t added = 0;
+    const Region& lowest = *regions.at_or_above(pages.first());
+    if (lowest.pages.contains(pages.first()) && lowest.pages.first() < pages.first() &&
+        lowest.attributes.protection != protection) {
+        ++added;
+    }
+    const Region& highest = *regions.at_or_above(pages.last());
+    if (highest.pages.contains(pages.last()) && pages.last() < highest.pages.last() &&
+        highest.attributes.protection != protection) {
+        ++added;
+    }
+    return added;
+}
+
+}  // namespace
+
+Status SpaceCore::protect(const PageRange& pages, Protection protection) {
+    if (const Status good = check_changeable(pages); !good.ok()) return good;
+    const size_t added = pieces_added(regions_, pages, protection);
+    if (const Status ready = want_nodes(added); !ready.ok()) return ready;
+    if (const Status done = protect_runs(pages, protection); !done.ok()) return done;
+    Region* region = regions_.at_or_above(pages.first());
+    while (region != nullptr && region->extent().first() <= pages.last()) {
+        Region* next = RegionSet::next(*region);
+        set_protection(*region, pages, protection);
+        region = next;
+    }
+    join_pieces(pages);
+    changed();
+    top_up_nodes();
+    return {};
+}
+
+Status SpaceCore::protect_runs(const PageRange& pages, Protection protection) {
+    Runs runs(regions_, pages, RunsDifferBy::nothing);
+    for (Run run = runs.next(); !run.pages.empty(); run = runs.next()) {
+        auto change = table_.protect(run.pages, protection, Holes::skip);
+        if (!change.ok()) {
+            undo_protect_runs(PageRange(pages.first(), run.pages.first() - pages.first()));
+            return change.failure();
+        }
+        change->spend(tlb_);
+    }
+    return {};
+}
+
+// The regions still know what protection they had, and no large page lies across an end of `pages`
+// any more.
+void SpaceCore::undo_protect_runs(const PageRange& pages) {
+    if (pages.empty()) return;
+    for (const Region* region = regions_.at_or_above(pages.first());
+         region != nullptr && region->extent().first() <= pages.last();
+         region = RegionSet::next(*region)) {
+        const PageRange part = region->pages.intersection(pages);
+        if (part.empty()) continue;
+        must_spend(table_.protect(part, region->attributes.protection, Holes::skip),
+                   "space: pages could not be given their protection back");
+    }
+}
+
+void SpaceCore::set_protection(Region& region, const PageRange& pages, Protection protection) {
+    const PageRange part = region.pages.intersection(pages);
+    if (part.empty() || region.attributes.protection == protection) return;
+    if (part.last() < region.pages.last()) split_at(region, part.last() + PageCount(1));
+    Region& piece = region.pages.first() < part.first() ? split_at(region, part.first()) : region;
+    piece.attributes.protection = protection;
+}
+
+// Cuts the body in two, of which this returns the upper. Needs a node.
+Region& SpaceCore::split_at(Region& region, Page first_of_upper) {
+    const auto node = nodes_.allocate();
+    if (!node.ok()) must(node.failure(), "space: no record left for a piece of a region");
+    Region& upper = **node;
+    const PageRange body = region.pages;
+    static_cast<RegionInfo&>(upper) = region;
+    upper.origin = region.origin;
+    upper.pages = PageRange::between(first_of_upper, body.last());
+    upper.guard_before = PageCount(0);
+    if (region.backing == Backing::frames) {
+        upper.first_frame = region.first_frame + as_frames(first_of_upper - body.first());
+    }
+    region.pages = PageRange::between(body.first(), first_of_upper - PageCount(1));
+    region.guard_after = PageCount(0);
+    regions_.insert(upper);
+    return upper;
+}
+
+// Joins the pieces of one region that have become equal, in the range and at its ends.
+void SpaceCore::join_pieces(const PageRange& pages) {
+    Region* low = regions_.at_or_above(pages.first());
+    if (Region* below = RegionSet::previous(*low)) low = below;
+    while (low != nullptr && low->pages.first() <= pages.last()) {
+        Region* high = RegionSet::next(*low);
+        if (high == nullptr || !are_pieces_of_one(*low, *high)) {
+            low = high;
+            continue;
+        }
+        const PageRange joined = PageRange::between(low->pages.first(), high->pages.last());
+        const PageCount guard_after = high->guard_after;
+        regions_.remove(*high);
+        nodes_.free(high);
+        low->pages = joined;
+        low->guard_after = guard_after;
+        regions_.resized(*low);
+    }
+}
+
+}  // namespace quire
