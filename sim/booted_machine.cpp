@@ -12,9 +12,11 @@ namespace quire::sim {
 
 namespace {
 
-constexpr uint64_t boot_root = BootedMachine::image_physical + 0x1000;
-constexpr uint64_t boot_window_table = BootedMachine::image_physical + 0x2000;
-constexpr uint64_t boot_image_table = BootedMachine::image_physical + 0x3000;
+// The boot mapping's tables are the first frames of the image's data.
+constexpr uint64_t boot_tables = BootedMachine::image_physical + BootedMachine::data.begin;
+constexpr uint64_t boot_root = boot_tables;
+constexpr uint64_t boot_window_table = boot_tables + 0x1000;
+constexpr uint64_t boot_image_table = boot_tables + 0x2000;
 constexpr uintptr_t boot_window = 0xFF800000;
 
 PageRange pages(uintptr_t first, uintptr_t last) {
@@ -108,19 +110,21 @@ void BootedMachine::make_boot_mapping() {
 }
 
 Status BootedMachine::start() {
-    const Page image = page_of(VirtualAddress(image_virtual));
-    const Frame frame = frame_of(PhysicalAddress(image_physical));
-    const PageCount data_pages((image_bytes >> page_shift) - 1);
-    const FixedMapping fixed[] = {
-        {PageRange(image, PageCount(1)), frame, {read_execute | Protection::global, {}}, "text"},
-        {PageRange(image + PageCount(1), data_pages),
-         frame + FrameCount(1),
-         {read_write | Protection::global, {}},
-         "data"},
+    return start(*map_, platform_);
+}
+
+Status BootedMachine::start(const MemoryMap& map, Platform& platform) {
+    const auto fixed_mapping = [](const ImageSection& section) {
+        return FixedMapping{pages(image_virtual + section.begin, image_virtual + section.end - 1),
+                            frame_of(PhysicalAddress(image_physical + section.begin)),
+                            {section.protection | Protection::global, {}},
+                            section.name};
     };
+    const FixedMapping fixed[] = {fixed_mapping(text), fixed_mapping(rodata), fixed_mapping(data),
+                                  fixed_mapping(guard), fixed_mapping(stack)};
     HeapOptions heap;
     heap.arena_bytes = shape_.heap_arena_bytes;
-    const KernelParts parts{*map_, layout_, fixed, platform_, invalidator_, heap};
+    const KernelParts parts{map, layout_, fixed, platform, invalidator_, heap};
     const X86_32 format(quire::X86Features{shape_.large_pages, true, true});
     const BootWindow<X86_32> window{PageRange(page_of(VirtualAddress(boot_window)), PageCount(16)),
                                     ram_.as<uint32_t>(boot_window_table)};

@@ -14,6 +14,8 @@ namespace quire::sim {
 // The CPU as the facade wants it.
 class SimulatedCpu : public MappedMachine::LocalTlb {
   public:
+    using Local = MappedMachine::LocalTlb;
+
     explicit SimulatedCpu(MappedMachine& machine)
         : MappedMachine::LocalTlb(machine), machine_(&machine) {}
     void load_root(Frame root) const { machine_->load_cr3(root); }
@@ -41,23 +43,39 @@ struct BootedShape {
     size_t tlb_capacity = 4096;
 };
 
+// A run of pages of the image, as offsets from where it starts.
+struct ImageSection {
+    uint64_t begin;
+    uint64_t end;
+    Protection protection;
+    const char* name;
+};
+
 class BootedMachine {
   public:
-    // Where the "kernel" lies: its first page is its text, the rest data. Its boot tables are the
-    // first frames of its data.
+    // Where the "kernel" lies. No code of it runs here: the process does. But its addresses are as
+    // in a real one: a first page that only the boot mapping shows, sections, a guarded stack.
     static constexpr uint64_t image_physical = 0x100000;
     static constexpr uint64_t image_bytes = 0x40000;
-    static constexpr uint64_t image_virtual = 0xC0100000;
+    static constexpr uintptr_t image_virtual = 0xC0100000;
+    static constexpr ImageSection text{0x1000, 0x2000, read_execute, "kernel text"};
+    static constexpr ImageSection rodata{0x2000, 0x3000, read_only, "kernel rodata"};
+    static constexpr ImageSection data{0x3000, 0x20000, read_write, "kernel data"};
+    static constexpr ImageSection guard{0x20000, 0x21000, Protection::none, "stack guard"};
+    static constexpr ImageSection stack{0x21000, 0x40000, read_write, "kernel stack"};
 
     explicit BootedMachine(const BootedShape& shape);
     ~BootedMachine();
     BootedMachine(const BootedMachine&) = delete;
     BootedMachine& operator=(const BootedMachine&) = delete;
 
-    // Starts the facade; once.
+    // Starts the facade, once: on the firmware's map, or on one that somebody else built, which
+    // must outlive the machine.
     Status start();
+    Status start(const MemoryMap& map, Platform& platform);
 
     KernelMemory& memory();
+    // The firmware's map, with the image reserved.
     const MemoryMap& map() const { return *map_; }
     Ram& ram() { return ram_; }
     MappedMachine& machine() { return machine_; }

@@ -132,9 +132,6 @@ class KernelMemory {
     alignas(Region) unsigned char first_nodes_[16 * sizeof(Region)] = {};
 };
 
-// The facade for a format, a CPU and a reach. Cpu is a LocalFlusher that can also load the root
-// register: `void load_root(Frame) const` (x86: MOV to CR3).
-template <class Format, class Cpu, TableReach Reach>
-class KernelMemoryOn;
+// The facade for a format, a CPU and a reach is KernelMemoryOn, in kernel_memory_on.hpp.
 
 }  // namespace quire

@@ -7,16 +7,19 @@
 #include "quire/paging/access_zeroer.hpp"
 #include "quire/paging/direct_map.hpp"
 #include "quire/paging/format_page_table.hpp"
+#include "quire/paging/install_window.hpp"
 #include "quire/paging/recursive_slot.hpp"
 #include "quire/paging/single_cpu_invalidator.hpp"
 #include "quire/paging/window.hpp"
 
 namespace quire {
 
-// What drops translations from this CPU's TLB and can load its root register
-// (x86: MOV to CR3, which also drops all translations that are not global).
+// What drops translations from this CPU's TLB and can load its root register (x86: MOV to CR3), and
+// the part of it that drops single pages, as accesses keep it.
 template <class C>
-concept PagingCpu = LocalFlusher<C> && requires(const C& cpu, Frame root) { cpu.load_root(root); };
+concept PagingCpu = LocalFlusher<C> && LocalTlb<typename C::Local> &&
+                    convertible_to<const C&, typename C::Local> &&
+                    requires(const C& cpu, Frame root) { cpu.load_root(root); };
 
 namespace detail {
 
@@ -29,11 +32,11 @@ struct ReachAccess<Format, Cpu, TableReach::direct> {
 };
 template <class Format, class Cpu>
 struct ReachAccess<Format, Cpu, TableReach::recursive> {
-    using Type = RecursiveSlot<Format, Cpu>;
+    using Type = RecursiveSlot<Format, typename Cpu::Local>;
 };
 template <class Format, class Cpu>
 struct ReachAccess<Format, Cpu, TableReach::window> {
-    using Type = Window<Format, Cpu>;
+    using Type = Window<Format, typename Cpu::Local>;
 };
 
 // Clears what the direct map shows through it, and everything else through a window.
@@ -54,7 +57,7 @@ class DirectOrWindowZeroer final : public FrameZeroer {
 
 }  // namespace detail
 
-template <class Format, class Cpu, TableReach Reach>
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 class KernelMemoryOn final : public KernelMemory {
   public:
     constexpr explicit KernelMemoryOn(Cpu cpu = Cpu()) : KernelMemory(Reach), cpu_(cpu) {}
@@ -74,7 +77,7 @@ class KernelMemoryOn final : public KernelMemory {
     bool activated() const { return table_ != nullptr; }
 
   private:
-    using BootAccess = Window<Format, Cpu>;
+    using BootAccess = Window<Format, typename Cpu::Local>;
     using Access = typename detail::ReachAccess<Format, Cpu, Reach>::Type;
     // The first page of the layout's windows shows the leaf table that decides about them all.
     static constexpr PageCount window_pages{1 + BootAccess::most_pages};
@@ -90,6 +93,7 @@ class KernelMemoryOn final : public KernelMemory {
     Late<BootFrames> boot_frames_;
     Late<BootAccess> boot_access_;
     Late<FormatPageTable<Format, BootAccess>> boot_table_;
+    WindowPlace window_place_;
     // From then on. With TableReach::window one window serves tables and frames.
     Late<BootAccess> window_;
     Late<Access> access_;
@@ -98,10 +102,9 @@ class KernelMemoryOn final : public KernelMemory {
     Late<detail::DirectOrWindowZeroer<BootAccess>> direct_zeroer_;
 };
 
-template <class Format, class Cpu, TableReach Reach>
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 Status KernelMemoryOn<Format, Cpu, Reach>::start(const KernelParts& parts, const Format& format,
                                                  const BootWindow<Format>& boot_window) {
-    static_assert(PagingCpu<Cpu>);
     if (activated()) return Failure{Error::in_use, 0};
     map_ = &parts.map;
     layout_ = &parts.layout;
@@ -116,7 +119,7 @@ Status KernelMemoryOn<Format, Cpu, Reach>::start(const KernelParts& parts, const
     return start_managers(parts, *boot_frames_);
 }
 
-template <class Format, class Cpu, TableReach Reach>
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 Status KernelMemoryOn<Format, Cpu, Reach>::build(const KernelParts& parts, const Format& format,
                                                  const BootWindow<Format>& boot_window) {
     // Tables must come from frames that the reach can show later.
@@ -132,7 +135,7 @@ Status KernelMemoryOn<Format, Cpu, Reach>::build(const KernelParts& parts, const
     return fill(*boot_table_, parts);
 }
 
-template <class Format, class Cpu, TableReach Reach>
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 Status KernelMemoryOn<Format, Cpu, Reach>::fill(FormatPageTable<Format, BootAccess>& table,
                                                 const KernelParts& parts) {
     const Status fixed = map_fixed(table, parts);
@@ -145,22 +148,18 @@ Status KernelMemoryOn<Format, Cpu, Reach>::fill(FormatPageTable<Format, BootAcce
         return Failure{Error::out_of_address_space, window_pages.value()};
     }
     windows_ = parts.layout.windows.prefix(window_pages);
-    const Result<Frame> windows = table.map_own_leaf_table(windows_);
-    if (!windows.ok()) return windows.failure();
+    const Result<WindowPlace> place = install_window(table, windows_);
+    if (!place.ok()) return place.failure();
+    window_place_ = *place;
     if constexpr (Reach == TableReach::recursive) return table.link_self(parts.layout.self_slot);
     return {};
 }
 
-template <class Format, class Cpu, TableReach Reach>
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 Status KernelMemoryOn<Format, Cpu, Reach>::open_active_table(const KernelParts& parts,
                                                              const Format& format) {
     const KernelLayout& layout = parts.layout;
-    const Page first = layout.windows.first() + PageCount(1);
-    const uintptr_t index = first.value() & (Format::entries - 1);
-    const WindowPlace place{
-        PageRange(first, window_pages - PageCount(1)),
-        address_of(layout.windows.first()) + Bytes(index * sizeof(typename Format::Entry))};
-    window_.make(place, cpu_, layout.view, format);
+    window_.make(window_place_, cpu_, layout.view, format);
     if constexpr (Reach == TableReach::direct) {
         access_.make(FrameRange(Frame(0), shown_frames(parts)),
                      address_of(layout.direct_map.first()), layout.view);
@@ -183,7 +182,7 @@ Status KernelMemoryOn<Format, Cpu, Reach>::open_active_table(const KernelParts& 
 }
 
 // The frames that were taken go with BootFrames, which is all that knew of them.
-template <class Format, class Cpu, TableReach Reach>
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 void KernelMemoryOn<Format, Cpu, Reach>::roll_back_boot() {
     boot_table_.end();
     boot_access_.end();

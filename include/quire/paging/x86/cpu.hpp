@@ -73,6 +73,8 @@ inline void x86_enable(const X86Features& features) {
 // This CPU, as KernelMemoryOn and SingleCpuInvalidator want it.
 class X86Cpu : public X86LocalTlb {
   public:
+    using Local = X86LocalTlb;
+
     // Drops every translation, global ones too: loading CR3 spares them, toggling CR4.PGE does not
     // (SDM vol. 3A 4.10.4.1).
     void flush_all() const {

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// The machine's face for the machine-independent kernel, on the simulated machine.
+#include "../../machine.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "../../console.hpp"
+#include "boot_information.hpp"
+#include "quire/paging/x86_32.hpp"
+#include "sim/booted_machine.hpp"
+#include "simulated.hpp"
+#include "terminal.hpp"
+
+namespace kernel {
+
+namespace {
+
+using quire::sim::BootedMachine;
+
+std::unique_ptr<BootedMachine> booted;
+
+quire::sim::BootedShape shape_for(const sim_machine::Arguments& arguments) {
+    quire::sim::BootedShape shape;
+    shape.memory_bytes = arguments.memory_bytes;
+    shape.direct_map_bytes = uint64_t{512} << 20;
+    shape.heap_arena_bytes = quire::HeapOptions().arena_bytes;
+    if (arguments.access == "recursive") shape.reach = quire::TableReach::recursive;
+    if (arguments.access == "window") shape.reach = quire::TableReach::window;
+    return shape;
+}
+
+machine::PageFault told(const quire::sim::PageFault& fault) {
+    machine::PageFault result{};
+    result.address = fault.address;
+    result.access = fault.fetch()   ? machine::Access::execute
+                    : fault.write() ? machine::Access::write
+                                    : machine::Access::read;
+    result.present = fault.present();
+    result.reserved_bit = fault.reserved();
+    return result;
+}
+
+machine::ImageSection section(const quire::sim::ImageSection& from) {
+    return {from.name, BootedMachine::image_virtual + from.begin,
+            BootedMachine::image_virtual + from.end,
+            quire::has(from.protection, quire::Protection::write),
+            quire::has(from.protection, quire::Protection::execute)};
+}
+
+}  // namespace
+
+uint32_t sim_machine::make_machine(const Arguments& arguments) {
+    booted = std::make_unique<BootedMachine>(shape_for(arguments));
+    return write_boot_information(booted->ram(), arguments.memory_bytes, arguments.command_line());
+}
+
+namespace machine {
+
+const uintptr_t pages_per_table = quire::X86_32::entries;
+
+uint64_t highest_physical() {
+    return UINT32_MAX;
+}
+
+Image image() {
+    const uintptr_t base = BootedMachine::image_virtual;
+    return Image{
+        .physical_begin = BootedMachine::image_physical,
+        .physical_end = BootedMachine::image_physical + BootedMachine::image_bytes,
+        .virtual_offset = base - BootedMachine::image_physical,
+        .sections = {section(BootedMachine::text), section(BootedMachine::rodata),
+                     section(BootedMachine::data)},
+        .stack_guard = base + BootedMachine::guard.begin,
+        .stack_begin = base + BootedMachine::stack.begin,
+        .stack_end = base + BootedMachine::stack.end,
+    };
+}
+
+void initialize() {}
+ConsoleSink& serial_sink() {
+    return sim_machine::terminal::sink();
+}
+ConsoleSink* screen_sink() {
+    return nullptr;
+}
+int read_input() {
+    return sim_machine::terminal::read();
+}
+void wait_for_input() {
+    sim_machine::terminal::wait();
+}
+
+const char* features_text() {
+    return "PSE PGE PAT, simulated in a process";
+}
+bool has_large_pages() {
+    return true;
+}
+bool has_global_pages() {
+    return true;
+}
+bool has_memory_types() {
+    return true;
+}
+
+uint64_t cycles() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+void set_page_fault_handler(PageFaultHandler handler, void* context) {
+    booted->machine().on_page_fault([=](const quire::sim::PageFault& fault) {
+        return handler != nullptr && handler(context, told(fault)) == Verdict::resolved;
+    });
+}
+
+bool try_load(uintptr_t address, uint8_t& value) {
+    const auto probe = booted->machine().probe_load<uint8_t>(address);
+    if (probe.ok()) value = *probe.value;
+    return probe.ok();
+}
+
+bool try_store(uintptr_t address) {
+    const auto probe = booted->machine().probe_load<uint8_t>(address);
+    return probe.ok() && booted->machine().probe_store<uint8_t>(address, *probe.value).ok();
+}
+
+const unsigned char* read_physical(quire::PhysicalAddress address, size_t bytes) {
+    const quire::sim::Ram& ram = booted->ram();
+    if (!ram.backs(address.value(), bytes)) return nullptr;
+    return reinterpret_cast<const unsigned char*>(ram.at(address.value(), bytes));
+}
+
+quire::Result<quire::KernelMemory*> start_memory(const quire::MemoryMap& map, quire::TableReach,
+                                                 quire::Platform& platform) {
+    // The machine was made for the access that the command line names.
+    const quire::Status started = booted->start(map, platform);
+    if (!started.ok()) return started.failure();
+    return &booted->memory();
+}
+
+void stop(Outcome outcome) {
+    std::exit(static_cast<int>(outcome));
+}
+
+void print_backtrace(uintptr_t) {}
+
+}  // namespace machine
+
+}  // namespace kernel
