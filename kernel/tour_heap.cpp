@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "console.hpp"
-#include "quire/heap/page_source.hpp"
+#include "quire/heap/region_page_source.hpp"
 #include "show.hpp"
 #include "tour.hpp"
 
@@ -14,36 +14,6 @@ namespace {
 using namespace quire;
 
 constexpr FrameCount region_frames = FrameCount(64);
-
-// A page source over one region that was mapped beforehand: it cannot grow. Reservations are cut
-// off its front one after the other and never come back.
-class FixedPages final : public PageSource {
-  public:
-    FixedPages(const PageRange& pages, AddressView view)
-        : next_(reinterpret_cast<uintptr_t>(view.pointer(address_of(pages.first())))),
-          left_(bytes_of(pages.count()).value()) {}
-
-    Result<void*> reserve(size_t bytes, size_t alignment) override {
-        const uintptr_t skipped = (0 - next_) & (alignment - 1);
-        if (skipped > left_ || bytes > left_ - skipped) {
-            return Failure{Error::out_of_address_space, bytes};
-        }
-        const uintptr_t start = next_ + skipped;
-        next_ = start + bytes;
-        left_ -= skipped + bytes;
-        return reinterpret_cast<void*>(start);
-    }
-    Status commit(void* address, size_t bytes) override {
-        __builtin_memset(address, 0, bytes);
-        return {};
-    }
-    Status decommit(void*, size_t) override { return {}; }
-    Status release(void*, size_t) override { return {}; }
-
-  private:
-    uintptr_t next_;
-    uint64_t left_;
-};
 
 class QuietPlatform final : public Platform {};
 
@@ -57,13 +27,12 @@ unsigned fill(Heap& heap, size_t block_bytes, Result<void*>& last) {
     return blocks;
 }
 
-bool show_fixed_heap(const PageRange& pages, AddressView view) {
+bool show_fixed_heap(void* region) {
     static Heap heap;
-    FixedPages source(pages, view);
+    RegionPageSource source;
     QuietPlatform platform;
-    HeapOptions options;
-    options.arena_bytes = 128 << 10;
-    const Status started = heap.start(source, platform, options);
+    Status started = source.start(region, static_cast<size_t>(bytes_of(region_frames).value()));
+    if (started.ok()) started = heap.start(source, platform, source.heap_options());
     if (!started.ok()) {
         show_failure("heap.start", started.failure());
         return false;
@@ -96,7 +65,7 @@ bool show_contiguous_heap(quire::KernelMemory& memory) {
     if (pages.ok()) {
         tour_note("at 0x%08lx, in one call: no loop, no entry, no table",
                   static_cast<unsigned long>(address_of(pages->first()).value()));
-        well = show_fixed_heap(*pages, memory.layout().view);
+        well = show_fixed_heap(memory.layout().view.pointer(address_of(pages->first())));
         well = tour_check(memory.space().unmap(*pages).ok(), "unmapped again") && well;
     } else {
         show_failure("map", pages.failure());
