@@ -3,9 +3,9 @@
 // looking at all of them. What FrameAllocator does is compared with this.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -24,7 +24,8 @@ class FrameOracle {
             const bool usable = entry.kind == MemoryKind::usable;
             if (!usable && !is_releasable(entry.kind)) continue;
             for (const Frame frame : frames_inside(entry.range)) {
-                states_[frame.value()] = usable ? State::free : State::releasable;
+                numbers_.push_back(frame.value());
+                states_.push_back(usable ? State::free : State::releasable);
                 if (usable) ++total_[zone_index(frame.value())];
                 if (usable) ++free_[zone_index(frame.value())];
             }
@@ -32,21 +33,16 @@ class FrameOracle {
     }
 
     State state(uint64_t frame) const {
-        const auto found = states_.find(frame);
-        return found == states_.end() ? State::reserved : found->second;
+        const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), frame);
+        if (found == numbers_.end() || *found != frame) return State::reserved;
+        return states_[static_cast<size_t>(found - numbers_.begin())];
     }
-    uint64_t lowest() const { return states_.empty() ? 0 : states_.begin()->first; }
-    uint64_t highest() const { return states_.empty() ? 0 : states_.rbegin()->first; }
-    size_t managed() const { return states_.size(); }
-    // The n-th frame that is usable or may be; slow.
-    uint64_t nth(size_t n) const {
-        if (numbers_.size() != states_.size()) {
-            numbers_.clear();
-            for (const auto& [frame, state] : states_)
-                numbers_.push_back(frame);
-        }
-        return numbers_[n];
-    }
+    uint64_t lowest() const { return numbers_.front(); }
+    uint64_t highest() const { return numbers_.back(); }
+    // Frames that are usable or may be, and the n-th of them.
+    size_t managed() const { return numbers_.size(); }
+    uint64_t nth(size_t n) const { return numbers_[n]; }
+    State nth_state(size_t n) const { return states_[n]; }
 
     Zone zone_of(uint64_t frame) const {
         if (frame >= direct_limit_) return Zone::high;
@@ -63,7 +59,8 @@ class FrameOracle {
 
     // Changes a frame's state and the sums.
     void set(uint64_t frame, State state) {
-        State& old = states_.at(frame);
+        const auto found = std::lower_bound(numbers_.begin(), numbers_.end(), frame);
+        State& old = states_.at(static_cast<size_t>(found - numbers_.begin()));
         const size_t zone = zone_index(frame);
         if (old == State::releasable && state == State::free) ++total_[zone];
         if (old == State::free) --free_[zone];
@@ -105,8 +102,9 @@ class FrameOracle {
     bool fits(uint64_t count, const FrameConstraints& constraints, Zone scarcest) const {
         uint64_t length = 0;
         uint64_t next = 0;
-        for (const auto& [frame, state] : states_) {
-            const bool good = state == State::free && zone_of(frame) >= scarcest;
+        for (size_t i = 0; i < numbers_.size(); ++i) {
+            const uint64_t frame = numbers_[i];
+            const bool good = states_[i] == State::free && zone_of(frame) >= scarcest;
             length = !good ? 0 : frame == next ? length + 1 : 1;
             next = frame + 1;
             if (length >= count && meets(next - count, count, constraints)) return true;
@@ -117,8 +115,9 @@ class FrameOracle {
         uint64_t largest = 0;
         uint64_t length = 0;
         uint64_t next = 0;
-        for (const auto& [frame, state] : states_) {
-            length = state != State::free ? 0 : frame == next ? length + 1 : 1;
+        for (size_t i = 0; i < numbers_.size(); ++i) {
+            const uint64_t frame = numbers_[i];
+            length = states_[i] != State::free ? 0 : frame == next ? length + 1 : 1;
             next = frame + 1;
             if (length > largest) largest = length;
         }
@@ -132,7 +131,7 @@ class FrameOracle {
     std::optional<Failure> first_refusal(uint64_t first, uint64_t count, Judge judge) const {
         if (count == 0) return Failure{Error::zero_size, first};
         for (uint64_t frame = first; frame < first + count; ++frame) {
-            if (states_.empty() || frame < lowest() || frame > highest()) {
+            if (numbers_.empty() || frame < lowest() || frame > highest()) {
                 return Failure{Error::out_of_range, frame};
             }
             const std::optional<Error> error = judge(state(frame));
@@ -142,8 +141,8 @@ class FrameOracle {
     }
 
     uint64_t direct_limit_;
-    std::map<uint64_t, State> states_;
-    mutable std::vector<uint64_t> numbers_;
+    std::vector<uint64_t> numbers_;  // ascending
+    std::vector<State> states_;
     uint64_t total_[zones] = {};
     uint64_t free_[zones] = {};
 };

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+// Random operations on a FrameAllocator, each compared with what FrameOracle says of it.
+//
+// A step is drawn from (seed, its number) and from the present state alone. So any selection of a
+// run's steps can be replayed, and a run that fails can be shrunk by leaving steps out.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "model/frames/frame_oracle.hpp"
+#include "unit/phys/frame_machine.hpp"
+
+namespace quire::test {
+
+// Numbers that look random, from a seed and a step's number (SplitMix64).
+class StepRandom {
+  public:
+    StepRandom(uint64_t seed, uint64_t step) : state_(mix(mix(seed) + step)) {}
+    uint64_t next() { return mix(state_ += 0x9e3779b97f4a7c15); }
+    // 0 to n - 1.
+    uint64_t below(uint64_t n) { return next() % n; }
+    // 1 to n, small numbers as likely as all large ones together.
+    uint64_t size_up_to(uint64_t n) {
+        uint64_t bits = 1;
+        while (n >> bits != 0)
+            ++bits;
+        return 1 + below(std::min(n, uint64_t{1} << below(bits)));
+    }
+    bool one_in(uint64_t n) { return below(n) == 0; }
+
+  private:
+    static uint64_t mix(uint64_t z) {
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+        return z ^ (z >> 31);
+    }
+    uint64_t state_;
+};
+
+// A machine for the model to run on.
+struct ModelMachine {
+    const char* name;
+    std::vector<Memory> memory;
+    uint64_t direct_limit;
+};
+
+inline std::vector<ModelMachine> model_machines() {
+    return {
+        {"one block", {{1, 511}}, Frame::highest},
+        {"islands",
+         {{1, 1},
+          {3, 1},
+          {5, 2},
+          {505, 10},
+          {520, 1},
+          {700, 30, MemoryKind::module},
+          {730, 300},
+          {1200, 1},
+          {1535, 2}},
+         800},
+        {"a small PC",
+         {{0, 159},
+          {0, 16, MemoryKind::low_memory},
+          {256, 7900},
+          {256, 300, MemoryKind::kernel},
+          {600, 9, MemoryKind::boot_information},
+          {2000, 700, MemoryKind::module},
+          {6000, 4, MemoryKind::reserved},
+          {8156, 16, MemoryKind::acpi_reclaimable}},
+         6500},
+        {"three clusters",
+         {{1, 700},
+          {1048576 - 300, 300},
+          {1048576, 900},
+          {1048700, 5, MemoryKind::bad},
+          {1ull << 28, 513},
+          {(1ull << 28) + 600, 40, MemoryKind::acpi_reclaimable}},
+         1048576 + 77},
+    };
+}
+
+class FrameModel {
+  public:
+    FrameModel(const ModelMachine& kind, uint64_t seed)
+        : seed_(seed),
+          machine_(std::make_unique<Machine>(kind.memory, Frame(kind.direct_limit))),
+          oracle_(*machine_->map, Frame(kind.direct_limit)) {}
+
+    // Does one step. What went wrong, or nothing.
+    std::optional<std::string> step(uint64_t number) {
+        StepRandom random(seed_, number);
+        wrong_.reset();
+        // Phases in which memory fills and empties.
+        const bool filling = number / 3000 % 2 == 0;
+        const uint64_t choice = random.below(100);
+        if (choice < (filling ? 55u : 25u)) {
+            allocate_something(random);
+        } else if (choice < 95) {
+            free_something(random);
+        } else {
+            look_at_something(random);
+        }
+        check_counters();
+        return wrong_;
+    }
+    // Everything at once: the allocator's own view, and each frame's.
+    std::optional<std::string> check_all() {
+        wrong_.reset();
+        const Status valid = frames().validate();
+        if (!valid.ok()) complain("validate: ", describe(valid.failure()));
+        for (size_t i = 0; i < oracle_.managed() && !wrong_; ++i) {
+            const bool free = oracle_.nth_state(i) == FrameOracle::State::free;
+            if (frames().is_free(Frame(oracle_.nth(i))) != free) {
+                complain("frame ", oracle_.nth(i),
+                         free ? " should be free" : " should not be free");
+            }
+        }
+        if (frames().largest_free_run().value() != oracle_.largest_free_run()) {
+            complain("the largest free run is ", oracle_.largest_free_run());
+        }
+        return wrong_;
+    }
+
+  private:
+    using State = FrameOracle::State;
+    FrameAllocator& frames() { return machine_->frames; }
+
+    static std::string describe(const Failure& failure) {
+        return std::string(to_string(failure.error)) + ", " + std::to_string(failure.where);
+    }
+    template <class... Parts>
+    void complain(const Parts&... parts) {
+        if (wrong_) return;
+        std::ostringstream text;
+        (text << ... << parts);
+        wrong_ = text.str();
+    }
+
+    // A frame's number, now and then of no frame at all.
+    uint64_t some_frame(StepRandom& random) {
+        if (random.one_in(50)) return random.below(oracle_.highest() + 1000);
+        return oracle_.nth(random.below(oracle_.managed())) + (random.one_in(50) ? 1 : 0);
+    }
+    // The start of a run of frames that are taken, if one is found nearby.
+    uint64_t some_taken_frame(StepRandom& random) {
+        size_t at = random.below(oracle_.managed());
+        for (int i = 0; i < 64 && oracle_.nth_state(at) != State::taken; ++i)
+            at = (at + 1) % oracle_.managed();
+        return oracle_.nth(at);
+    }
+    uint64_t taken_from(uint64_t first, uint64_t most) {
+        uint64_t count = 1;
+        while (count < most && oracle_.state(first + count) == State::taken)
+            ++count;
+        return count;
+    }
+    void set_all(const FrameRange& run, State state) {
+        for (const Frame frame : run)
+            oracle_.set(frame.value(), state);
+    }
+    // The result must be what the oracle refuses with, or success when it does not.
+    bool as_expected(const char* what, const FrameRange& run, const Status& result,
+                     const std::optional<Failure>& expected) {
+        const std::optional<Failure> found =
+            result.ok() ? std::nullopt : std::optional(result.failure());
+        if (found == expected) return result.ok();
+        complain(what, " ", run.count().value(), " frames at ", run.first().value(), ": ",
+                 found ? describe(*found) : "success", " instead of ",
+                 expected ? describe(*expected) : "success");
+        return false;
+    }
+
+    void allocate_something(StepRandom& random) {
+        const Zone zone = static_cast<Zone>(random.below(zones));
+        switch (random.below(8)) {
+            case 0:
+            case 1: {
+                const auto frame = frames().allocate(zone);
+                const FrameConstraints constraints{.zone = zone};
+                if (frame.ok()) {
+                    took(FrameRange(*frame, FrameCount(1)), FrameCount(1), constraints);
+                } else {
+                    refused(frame.failure(), FrameCount(1), constraints);
+                }
+                return;
+            }
+            case 2:
+            case 3: {
+                const unsigned order = static_cast<unsigned>(random.below(12));
+                const FrameCount count(uint64_t{1} << order);
+                check_run(frames().allocate_order(order, zone), count,
+                          {.zone = zone, .alignment = count});
+                return;
+            }
+            case 4:
+            case 5:
+                return allocate_run(random, zone);
+            case 6:
+                return allocate_at(random);
+            default:
+                return allocate_batch(random, zone);
+        }
+    }
+    void allocate_run(StepRandom& random, Zone zone) {
+        const FrameCount count(random.size_up_to(3000));
+        FrameConstraints constraints{.zone = zone, .fallback = !random.one_in(3)};
+        if (random.one_in(2)) constraints.alignment = FrameCount(uint64_t{1} << random.below(12));
+        if (random.one_in(3)) {
+            constraints.boundary = FrameCount(uint64_t{1} << random.below(13));
+        }
+        if (random.one_in(3)) constraints.highest = Frame(some_frame(random));
+        const auto run = frames().allocate_run(count, constraints);
+        if (constraints.boundary != FrameCount(0) && count > constraints.boundary) {
+            const bool refusal =
+                !run.ok() && run.failure() == Failure{Error::bad_argument, count.value()};
+            if (!refusal) complain("a run longer than its boundary was not refused");
+            return;
+        }
+        check_run(run, count, constraints);
+    }
+    void check_run(const Result<FrameRange>& run, FrameCount count,
+                   const FrameConstraints& constraints) {
+        if (run.ok()) {
+            took(*run, count, constraints);
+        } else {
+            refused(run.failure(), count, constraints);
+        }
+    }
+    void took(const FrameRange& run, FrameCount count, const FrameConstraints& constraints) {
+        const uint64_t first = run.first().value();
+        if (run.count() != count || !oracle_.meets(first, count.value(), constraints)) {
+            return complain("got ", run.count().value(), " frames at ", first, " for ",
+                            count.value(), ", against the constraints");
+        }
+        const auto not_free = oracle_.refusal_of_allocate_at(first, count.value());
+        if (not_free) return complain("gave out frame ", not_free->where, " that was not free");
+        // Nothing scarcer than needed.
+        const Zone scarcest = oracle_.zone_of(first);
+        if (scarcest != constraints.zone) {
+            const Zone better = static_cast<Zone>(static_cast<size_t>(scarcest) + 1);
+            if (oracle_.fits(count.value(), constraints, better)) {
+                return complain(count.value(), " frames at ", first,
+                                " lie in a scarcer zone than needed");
+            }
+        }
+        set_all(run, State::taken);
+    }
+    void refused(const Failure& failure, FrameCount count, const FrameConstraints& constraints) {
+        if (failure != Failure{Error::out_of_frames, count.value()}) {
+            return complain("a run of ", count.value(), " was refused: ", describe(failure));
+        }
+        if (oracle_.fits(count.value(), constraints, Zone::dma)) {
+            complain("there was room for a run of ", count.value());
+        }
+    }
+    void allocate_at(StepRandom& random) {
+        const uint64_t first = some_frame(random);
+        const FrameRange run = run_of(first, random.one_in(100) ? 0 : random.size_up_to(600));
+        const auto expected = oracle_.refusal_of_allocate_at(first, run.count().value());
+        if (as_expected("allocate_at", run, frames().allocate_at(run), expected)) {
+            set_all(run, State::taken);
+        }
+    }
+    void allocate_batch(StepRandom& random, Zone zone) {
+        std::vector<Frame> batch(random.size_up_to(200));
+        const Status taken = frames().allocate_batch({batch.data(), batch.size()}, zone);
+        const bool enough = oracle_.free_up_to(zone) >= batch.size();
+        if (taken.ok() != enough)
+            return complain("a batch of ", batch.size(), enough ? " was refused" : " was given");
+        if (!enough) return;
+        for (const Frame frame : batch)
+            took(FrameRange(frame, FrameCount(1)), FrameCount(1), {.zone = zone});
+    }
+
+    void free_something(StepRandom& random) {
+        switch (random.below(10)) {
+            case 0: {  // any range, rightly or wrongly
+                const uint64_t first = some_frame(random);
+                return free_run(run_of(first, random.one_in(100) ? 0 : random.size_up_to(300)));
+            }
+            case 1:
+                return free_batch(random);
+            case 2: {
+                if (!random.one_in(200)) return;
+                const uint64_t first = some_frame(random);
+                const FrameRange run = run_of(first, random.size_up_to(100));
+                const auto expected = oracle_.refusal_of_release(first, run.count().value());
+                const Status released = frames().release_reserved(run);
+                if (as_expected("release", run, released, expected)) set_all(run, State::free);
+                return;
+            }
+            case 3: {
+                const Frame frame(some_taken_frame(random));
+                const FrameRange run(frame, FrameCount(1));
+                const auto expected = oracle_.refusal_of_free(frame.value(), 1);
+                if (as_expected("free frame", run, frames().free(frame), expected)) {
+                    set_all(run, State::free);
+                }
+                return;
+            }
+            default: {  // what is taken, in part or beyond what was asked for at once
+                const uint64_t first = some_taken_frame(random);
+                return free_run(run_of(first, taken_from(first, random.size_up_to(1000))));
+            }
+        }
+    }
+    void free_run(const FrameRange& run) {
+        const auto expected = oracle_.refusal_of_free(run.first().value(), run.count().value());
+        if (as_expected("free", run, frames().free(run), expected)) set_all(run, State::free);
+    }
+    void free_batch(StepRandom& random) {
+        std::vector<Frame> batch(random.size_up_to(100));
+        for (Frame& frame : batch)
+            frame = Frame(some_taken_frame(random));
+        // Now and then one that must not be there.
+        if (random.one_in(4)) batch[random.below(batch.size())] = Frame(some_frame(random));
+        std::optional<Failure> expected;
+        std::vector<Frame> freed;
+        for (const Frame frame : batch) {
+            expected = oracle_.refusal_of_free(frame.value(), 1);
+            if (expected) break;
+            oracle_.set(frame.value(), State::free);
+            freed.push_back(frame);
+        }
+        const Status result = frames().free_batch({batch.data(), batch.size()});
+        as_expected("free_batch", FrameRange(batch[0], FrameCount(1)), result, expected);
+        if (!expected) return;
+        for (const Frame frame : freed)
+            oracle_.set(frame.value(), State::taken);
+    }
+
+    void look_at_something(StepRandom& random) {
+        const uint64_t frame = some_frame(random);
+        const bool free = oracle_.state(frame) == State::free;
+        if (frames().is_free(Frame(frame)) != free) complain("is_free says no truth of ", frame);
+        if (frames().zone_of(Frame(frame)) != oracle_.zone_of(frame)) complain("zone of ", frame);
+    }
+    void check_counters() {
+        const FrameCounters counters = frames().counters();
+        uint64_t total = 0;
+        uint64_t free = 0;
+        for (size_t i = 0; i < zones; ++i) {
+            const Zone zone = static_cast<Zone>(i);
+            total += oracle_.total(zone);
+            free += oracle_.free(zone);
+            const bool right = counters.of(zone).total.value() == oracle_.total(zone) &&
+                               counters.of(zone).free.value() == oracle_.free(zone);
+            if (!right) complain("the counters of zone ", to_string(zone), " are wrong");
+        }
+        if (counters.total.value() != total || counters.free.value() != free) {
+            complain("the counters do not add up");
+        }
+    }
+
+    uint64_t seed_;
+    std::unique_ptr<Machine> machine_;
+    FrameOracle oracle_;
+    std::optional<std::string> wrong_;
+};
+
+// Leaves steps out of a failing run for as long as it still fails, and returns what is left.
+inline std::vector<uint64_t> shrink_steps(
+    std::vector<uint64_t> steps, const std::function<bool(const std::vector<uint64_t>&)>& fails) {
+    for (size_t chunk = steps.size() / 2; chunk > 0; chunk /= 2) {
+        for (size_t at = 0; at < steps.size();) {
+            std::vector<uint64_t> fewer = steps;
+            const auto first = fewer.begin() + static_cast<ptrdiff_t>(at);
+            const size_t count = std::min(chunk, fewer.size() - at);
+            fewer.erase(first, first + static_cast<ptrdiff_t>(count));
+            if (fails(fewer)) {
+                steps = fewer;
+            } else {
+                at += chunk;
+            }
+        }
+    }
+    return steps;
+}
+
+}  // namespace quire::test

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// Books that were overwritten are noticed, whichever bit it was, and never by a crash.
+#include <gtest/gtest.h>
+
+#include "quire/phys/frame_sections.hpp"
+#include "unit/phys/frame_machine.hpp"
+
+namespace quire {
+namespace {
+
+using test::Machine;
+using test::run_of;
+
+// A machine with blocks that are whole, cut, full, reserved, and across the end of a zone; some of
+// what was reserved has been released.
+class FrameValidateTest : public ::testing::Test {
+  protected:
+    FrameValidateTest()
+        : machine({{1, 6000},
+                   {600, 70, MemoryKind::reserved},
+                   {1600, 60, MemoryKind::module},
+                   {2048, 512, MemoryKind::reserved},
+                   {100000, 700}},
+                  Frame(5000)),
+          layout(frame_layout(*machine.map)) {
+        EXPECT_TRUE(machine.frames.release_reserved(run_of(1610, 20)).ok());
+        machine.take(3000, 600);
+        machine.take(100, 1);
+        machine.take(5100, 3);
+        EXPECT_TRUE(machine.frames.validate().ok());
+    }
+
+    // How many of the flips of single bits in `bytes` pass unnoticed.
+    unsigned unnoticed(size_t from, size_t bytes) {
+        unsigned missed = 0;
+        for (size_t at = from; at < from + bytes; ++at) {
+            for (unsigned bit = 0; bit < 8; ++bit) {
+                unsigned char& byte = machine.books.span()[at];
+                byte = static_cast<unsigned char>(byte ^ 1u << bit);
+                const Status found = machine.frames.validate();
+                if (found.ok()) {
+                    if (missed++ == 0) ADD_FAILURE() << "byte " << at - from << ", bit " << bit;
+                } else {
+                    EXPECT_EQ(found.error(), Error::corrupted);
+                }
+                byte = static_cast<unsigned char>(byte ^ 1u << bit);
+            }
+        }
+        EXPECT_TRUE(machine.frames.validate().ok());
+        return missed;
+    }
+
+    size_t bits_at() const { return 0; }
+    size_t masks_at() const { return layout.blocks * sizeof(BlockBits); }
+    size_t headers_at() const { return masks_at() + layout.masks * sizeof(BlockBits); }
+    size_t sections_at() const { return headers_at() + layout.blocks * sizeof(BlockHeader); }
+
+    Machine machine;
+    FrameLayout layout;
+    // Blocks 0 to 7, 8 to 9 (up to 5000), 10 to 12 (from 5000), 13 to 14 (100000 to 100699).
+    static constexpr size_t blocks = 8 + 2 + 3 + 2;
+};
+
+TEST_F(FrameValidateTest, EveryBitOfTheBitmaps) {
+    EXPECT_EQ(unnoticed(bits_at(), blocks * sizeof(BlockBits)), 0u);
+}
+
+TEST_F(FrameValidateTest, EveryBitOfWhatIsUsable) {
+    // Block 0, two with holes, both halves of the block across 5000, and the three outer ends.
+    EXPECT_EQ(unnoticed(masks_at(), 8 * sizeof(BlockBits)), 0u);
+}
+
+TEST_F(FrameValidateTest, EveryBitOfTheHeadersOfListedBlocks) {
+    for (size_t block = 0; block < blocks; ++block) {
+        if (block == 4 || block == 6) continue;  // reserved; full
+        SCOPED_TRACE(block);
+        EXPECT_EQ(unnoticed(headers_at() + block * sizeof(BlockHeader), sizeof(BlockHeader)), 0u);
+    }
+}
+
+TEST_F(FrameValidateTest, EveryBitOfTheHeadersOfOtherBlocksButTheirLinks) {
+    for (const size_t block : {4u, 6u}) {
+        SCOPED_TRACE(block);
+        EXPECT_EQ(unnoticed(headers_at() + block * sizeof(BlockHeader) + 8, 8), 0u);
+    }
+}
+
+TEST_F(FrameValidateTest, EveryBitOfTheSections) {
+    for (size_t section = 0; section < 4; ++section) {
+        SCOPED_TRACE(section);
+        // All but the padding at its end.
+        EXPECT_EQ(unnoticed(sections_at() + section * sizeof(FrameSection),
+                            offsetof(FrameSection, zone) + 1),
+                  0u);
+    }
+}
+
+TEST_F(FrameValidateTest, NamesTheBlock) {
+    machine.books.span()[bits_at() + 1 * sizeof(BlockBits) + 5] ^= 1;
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, 512));
+    machine.books.span()[bits_at() + 1 * sizeof(BlockBits) + 5] ^= 1;
+    machine.books.span()[bits_at() + sizeof(BlockBits) * (blocks - 2) + 60] ^= 1;
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, 100000));
+    machine.books.span()[bits_at() + sizeof(BlockBits) * (blocks - 2) + 60] ^= 1;
+}
+
+}  // namespace
+}  // namespace quire
