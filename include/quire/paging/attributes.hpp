@@ -28,7 +28,9 @@ constexpr Protection operator&(Protection a, Protection b) {
 constexpr Protection without(Protection set, Protection removed) {
     return static_cast<Protection>(static_cast<uint8_t>(set) & ~static_cast<uint8_t>(removed));
 }
-constexpr bool has(Protection set, Protection wanted) { return (set & wanted) == wanted; }
+constexpr bool has(Protection set, Protection wanted) {
+    return (set & wanted) == wanted;
+}
 
 inline constexpr Protection read_only = Protection::read;
 inline constexpr Protection read_write = Protection::read | Protection::write;

@@ -9,6 +9,12 @@ namespace quire {
 
 class PageTable;
 
+// What is left to do for the page table when the TLBs have been flushed.
+enum class AfterFlush : uint8_t {
+    nothing,
+    give_back,  // frames and tables that were taken out
+};
+
 // Returned by every change. Spending it flushes the TLBs, and only then gives back the frames and
 // tables that were taken out. Until then those wait in place: whole tables detached with their
 // entries in them, single entries as absent ones, so nothing grows with the range. It is empty
@@ -35,10 +41,12 @@ class [[nodiscard]] Invalidation {
 
   private:
     friend class PageTable;
-    Invalidation(PageTable& table, const FlushRequest& request) : table_(&table), request_(request) {}
+    Invalidation(PageTable& table, const FlushRequest& request, AfterFlush after)
+        : table_(&table), request_(request), after_(after) {}
 
     PageTable* table_ = nullptr;
     FlushRequest request_;
+    AfterFlush after_ = AfterFlush::nothing;
 };
 
 }  // namespace quire

@@ -25,8 +25,8 @@ enum class EntryState : uint8_t { empty, present, absent };
 // One entry of a page table, as a walk finds it.
 struct Translation {
     EntryState state = EntryState::empty;
-    PageRange pages;      // all that the entry covers: one page, or a large page's many
-    FrameRange frames;    // present: what backs them
+    PageRange pages;        // all that the entry covers: one page, or a large page's many
+    FrameRange frames;      // present: what backs them
     Attributes attributes;  // present: what the format really grants
     bool accessed = false;  // present: the CPU has used it
     bool dirty = false;     // present: the CPU has written through it
@@ -109,13 +109,14 @@ class PageTable {
     PageTable& operator=(const PageTable&) = delete;
     ~PageTable() = default;
 
-    Invalidation make_invalidation(const FlushRequest& request) {
-        return Invalidation(*this, request);
+    Invalidation make_invalidation(const FlushRequest& request, AfterFlush after) {
+        return Invalidation(*this, request, after);
     }
 
   private:
     friend class Invalidation;
-    // The flush of `request` is done: gives back what waits in its range.
+    // The flush of `request` is done: gives back what waits in its range. For invalidations made
+    // with AfterFlush::give_back.
     virtual void finish(const FlushRequest& request) = 0;
 };
 

@@ -21,7 +21,8 @@ class SingleCpuInvalidator final : public TlbInvalidator {
             tlb_.flush_all();
             return;
         }
-        for (const Page page : request.pages) tlb_.flush_page(address_of(page));
+        for (const Page page : request.pages)
+            tlb_.flush_page(address_of(page));
     }
 
   private:

@@ -18,12 +18,20 @@ struct TableLocation {
 
 // A session keeps others off what the access shares (windows, scratch slots) while one operation
 // runs; inside it, opening a table that could be opened once does not fail again. An opened table
-// yields its entries while the object lives. At most levels + 1 tables are open at once.
+// yields its entries while the object lives. At most levels + 1 tables are open at once, and of
+// those at most one that is not linked.
+//
+// `keeps` names the root entries that the access uses for itself: the page table leaves them alone,
+// and nothing can be mapped there.
+//
+// While a session lives, nothing may be called that begins another on the same access: neither the
+// frame source nor a visitor of PageTable::walk may come back to it.
 template <class A, class Entry>
-concept TableAccess = requires(A& access, const TableLocation& location) {
-    { access.begin() };                                            // the session
-    { access.open(access.begin(), location).ok() };                // unreachable, busy
+concept TableAccess = requires(A& access, const TableLocation& location, unsigned root_index) {
+    { access.begin() };                              // the session
+    { access.open(access.begin(), location).ok() };  // unreachable, busy
     { access.open(access.begin(), location).value().entries() } -> convertible_to<Entry*>;
+    { access.keeps(root_index) } -> same_as<bool>;
 };
 
 }  // namespace quire

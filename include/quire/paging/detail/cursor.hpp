@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Moves over the entries that decide about a range of pages, in ascending order.
+#pragma once
+
+#include "quire/base/atomic.hpp"
+#include "quire/paging/detail/table_bytes.hpp"
+
+namespace quire::detail {
+
+// For the steps of a change that were tried before and cannot fail any more.
+inline void must(const Status& status) {
+    if (!status.ok()) trap();
+}
+
+// Keeps one table open. At an entry that leads to a table, whoever moves it chooses: `descend` to
+// the entries below, or `advance` past the slot.
+template <PagingFormat Format, class Access>
+class Cursor {
+  public:
+    using Bytes = TableBytes<Format, Access>;
+    using Entry = typename Format::Entry;
+    using Shape = Geometry<Format>;
+
+    // `pages` must not be empty. Call `start` before anything else.
+    Cursor(const Bytes& bytes, const typename Bytes::Session& session, const PageRange& pages)
+        : bytes_(bytes), session_(session), at_(pages.first()), last_(pages.last()) {}
+
+    // Opens the root. Errors: as the access says.
+    Status start() { return open(bytes_.root(), Shape::root_level); }
+    bool done() const { return done_; }
+
+    // The first page of the range not yet passed.
+    Page at() const { return at_; }
+    VirtualAddress address() const { return address_of(at_); }
+    unsigned level() const { return level_; }
+    // The frame of the open table.
+    Frame table() const { return table_; }
+    PageRange slot() const { return Shape::slot(at_, level_); }
+    // What the slot and the range share.
+    PageRange part() const { return PageRange::between(at_, min(slot().last(), last_)); }
+    bool is_whole() const { return part() == slot(); }
+
+    Entry& entry() const { return entries_[Shape::index(at_, level_)]; }
+    Entry load() const { return atomic::load(entry()); }
+    EntryKind kind(Entry entry) const { return bytes_.format().kind(level_, entry); }
+    bool is_recursive(Entry entry) const {
+        return bytes_.is_recursive(level_, Shape::index(at_, level_), entry);
+    }
+
+    // Opens the table that the entry, as loaded from here, leads to.
+    Status descend(Entry entry) {
+        return open(bytes_.format().frame_of(level_, entry), level_ - 1);
+    }
+    // Goes to the slot after this one, from the root down when it lies in another table.
+    Status advance() {
+        const Page end = slot().last();
+        if (end >= last_) {
+            done_ = true;
+            return {};
+        }
+        at_ = end + PageCount(1);
+        if (level_ == Shape::root_level || Shape::index(at_, level_) != 0) return {};
+        return start();
+    }
+
+  private:
+    Status open(Frame table, unsigned level) {
+        auto opened = bytes_.open(session_, table, level, at_);
+        if (!opened.ok()) return opened.failure();
+        opened_ = move(*opened);
+        entries_ = opened_.entries();
+        table_ = table;
+        level_ = level;
+        return {};
+    }
+
+    const Bytes& bytes_;
+    const typename Bytes::Session& session_;
+    Page at_;
+    Page last_;
+    typename Bytes::Opened opened_;
+    Entry* entries_ = nullptr;
+    Frame table_;
+    unsigned level_ = 0;
+    bool done_ = false;
+};
+
+}  // namespace quire::detail

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// What a range of empty entries is filled with.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/paging/detail/geometry.hpp"
+
+namespace quire::detail {
+
+template <PagingFormat Format>
+class Filling {
+  public:
+    using Entry = typename Format::Entry;
+    using Shape = Geometry<Format>;
+
+    // Frames that follow one another, as the pages do.
+    static Filling frames(const Format& format, Page page, Frame frame,
+                          const Attributes& attributes) {
+        return Filling(format, Content::frames, page, frame, attributes, 0);
+    }
+    // The same payload in every entry.
+    static Filling payload(const Format& format, uint64_t value) {
+        return Filling(format, Content::payload, Page(), Frame(), Attributes{}, value);
+    }
+    // Each page maps the leaf table that decides about it.
+    static Filling own_leaf_table(const Format& format) {
+        return Filling(format, Content::own_leaf_table, Page(), Frame(), Attributes{}, 0);
+    }
+
+    // Whether a whole slot of that level can be filled by one entry.
+    bool fits(unsigned level) const {
+        if (level == 0) return true;
+        if (!format_.can_map_at(level) || content_ == Content::own_leaf_table) return false;
+        const uint64_t distance = frame_.value() - page_.value();
+        return content_ == Content::payload ||
+               (distance & (Shape::slot_pages(level).value() - 1)) == 0;
+    }
+
+    // The entry for the slot that starts with `page`, in the table with that frame.
+    Entry entry(unsigned level, Page page, Frame table) const {
+        switch (content_) {
+            case Content::payload:
+                return format_.absent(EntryKind::payload, payload_);
+            case Content::own_leaf_table:
+                return format_.leaf(level, table, attributes_);
+            case Content::frames:
+                break;
+        }
+        return format_.leaf(level, frame_ + as_frames(page - page_), attributes_);
+    }
+
+    // Tables that it takes to fill a part of an empty slot of that level: each slot that is touched
+    // needs one, unless it lies inside a slot of its own or a higher level that one entry fills.
+    size_t tables_needed(const PageRange& part, unsigned level) const {
+        size_t tables = 0;
+        for (unsigned lower = 1; lower <= level; ++lower) {
+            tables += Shape::slots(part, lower);
+            unsigned upper = lower;
+            while (upper <= level && !fits(upper))
+                ++upper;
+            if (upper > level) continue;
+            tables -= Shape::whole_slots(part, upper) << Shape::shift(upper - lower);
+        }
+        return tables;
+    }
+
+  private:
+    enum class Content : uint8_t { frames, payload, own_leaf_table };
+
+    Filling(const Format& format, Content content, Page page, Frame frame,
+            const Attributes& attributes, uint64_t value)
+        : format_(format),
+          content_(content),
+          attributes_(attributes),
+          page_(page),
+          frame_(frame),
+          payload_(value) {}
+
+    const Format& format_;
+    Content content_;
+    Attributes attributes_;
+    Page page_;
+    Frame frame_;
+    uint64_t payload_;
+};
+
+}  // namespace quire::detail

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// A page table's bytes: its format, its root, and the access that opens its tables.
+#pragma once
+
+#include "quire/paging/detail/geometry.hpp"
+#include "quire/paging/table_access.hpp"
+
+namespace quire::detail {
+
+template <PagingFormat Format, class Access>
+class TableBytes {
+    static Access& example();
+    static const TableLocation& example_location();
+
+  public:
+    using Entry = typename Format::Entry;
+    using Shape = Geometry<Format>;
+    using Session = decltype(example().begin());
+    using Opened = remove_const_reference<
+        decltype(example().open(example().begin(), example_location()).value())>;
+
+    TableBytes(Access& access, const Format& format) : access_(access), format_(format) {}
+
+    const Format& format() const { return format_; }
+    Frame root() const { return root_; }
+    void set_root(Frame root) { root_ = root; }
+
+    Session begin() const { return access_.begin(); }
+    // A table that the root leads to, by any of the pages that it decides about.
+    Result<Opened> open(const Session& session, Frame table, unsigned level, Page page) const {
+        const VirtualAddress first = address_of(Shape::first_of_table(page, level));
+        return access_.open(session, TableLocation{root_, table, level, first, true});
+    }
+    // One that it does not lead to.
+    Result<Opened> open_unlinked(const Session& session, Frame table) const {
+        return access_.open(session, TableLocation{root_, table, 0, VirtualAddress(), false});
+    }
+
+    bool keeps(unsigned root_index) const { return access_.keeps(root_index); }
+    // An entry of the root through which the table, or another, shows itself.
+    bool is_recursive(unsigned level, unsigned index, Entry entry) const {
+        if (level != Shape::root_level) return false;
+        if (keeps(index)) return true;
+        return format_.kind(level, entry) == EntryKind::table &&
+               format_.frame_of(level, entry) == root_;
+    }
+
+    // The pages of the longest run of root entries that the access does not keep. O(entries).
+    PageRange reach() const {
+        unsigned best_first = 0;
+        unsigned best_count = 0;
+        unsigned first = 0;
+        for (unsigned index = 0; index <= Format::entries; ++index) {
+            if (index < Format::entries && !keeps(index)) continue;
+            if (index - first > best_count) {
+                best_first = first;
+                best_count = index - first;
+            }
+            first = index + 1;
+        }
+        const PageCount slot = Shape::slot_pages(Shape::root_level);
+        return PageRange(Page(0) + slot * best_first, slot * best_count);
+    }
+
+  private:
+    Access& access_;
+    Format format_;
+    Frame root_;
+};
+
+}  // namespace quire::detail

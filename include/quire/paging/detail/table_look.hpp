@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// FormatPageTable: reading what is there. Included by format_page_table.hpp.
+#pragma once
+
+#include "quire/paging/format_page_table.hpp"
+
+namespace quire {
+
+// What an entry that decides about a page says.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Translation FormatPageTable<Format, Access>::translation(unsigned level, Page page,
+                                                         Entry entry) const {
+    Translation found;
+    const EntryKind kind = format().kind(level, entry);
+    const bool says_something = kind == EntryKind::leaf || kind == EntryKind::payload;
+    found.pages = says_something ? Shape::slot(page, level) : PageRange(page, PageCount(1));
+    if (kind == EntryKind::leaf) {
+        found.state = EntryState::present;
+        found.frames =
+            FrameRange(format().frame_of(level, entry), as_frames(Shape::slot_pages(level)));
+        found.attributes = format().attributes_of(level, entry);
+        found.accessed = format().accessed(entry);
+        found.dirty = format().dirty(entry);
+    } else if (kind == EntryKind::payload) {
+        found.state = EntryState::absent;
+        found.payload = format().value_of(entry);
+    }
+    return found;
+}
+
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Result<Translation> FormatPageTable<Format, Access>::query(VirtualAddress address) const {
+    const Page page = page_of(address);
+    if (!reach_.contains(page)) return Failure{Error::out_of_range, address.value()};
+    const Session session = bytes_.begin();
+    Cursor cursor(bytes_, session, PageRange(page, PageCount(1)));
+    Status moved = cursor.start();
+    while (moved.ok()) {
+        const Entry entry = cursor.load();
+        if (cursor.is_recursive(entry)) return Failure{Error::out_of_range, address.value()};
+        if (cursor.kind(entry) != EntryKind::table) return translation(cursor.level(), page, entry);
+        moved = cursor.descend(entry);
+    }
+    return moved.failure();
+}
+
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Status FormatPageTable<Format, Access>::walk(const PageRange& pages,
+                                             FunctionRef<bool(const Translation&)> visit) const {
+    if (pages.empty()) return {};
+    if (!reach_.contains(pages)) {
+        return Failure{Error::out_of_range, address_of(pages.first()).value()};
+    }
+    const Session session = bytes_.begin();
+    Cursor cursor(bytes_, session, pages);
+    Status moved = cursor.start();
+    while (moved.ok() && !cursor.done()) {
+        const Entry entry = cursor.load();
+        const EntryKind kind = cursor.kind(entry);
+        const bool passed_over = is_vacant(kind) || cursor.is_recursive(entry);
+        if (!passed_over && kind == EntryKind::table) {
+            moved = cursor.descend(entry);
+            continue;
+        }
+        if (!passed_over && !visit(translation(cursor.level(), cursor.at(), entry))) return {};
+        moved = cursor.advance();
+    }
+    return moved;
+}
+
+// Counts tables, and refuses what no finished page table holds.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+class FormatPageTable<Format, Access>::CountVisitor {
+  public:
+    explicit CountVisitor(const Format& format) : format_(format) {}
+
+    size_t tables() const { return tables_; }
+    Status entry(unsigned level, const PageRange& slot, Entry entry) {
+        const uint64_t address = address_of(slot.first()).value();
+        if (!format_.is_well_formed(level, entry)) return Failure{Error::corrupted, address};
+        const EntryKind kind = format_.kind(level, entry);
+        if (is_vacant(kind) && kind != EntryKind::empty) return Failure{Error::busy, address};
+        return {};
+    }
+    Status leave(unsigned, Page, Frame, detail::TableLink) {
+        ++tables_;
+        return {};
+    }
+
+  private:
+    const Format& format_;
+    size_t tables_ = 0;
+};
+
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
+    if (table_frames_ != 0) return Failure{Error::in_use, address_of(bytes_.root()).value()};
+    const Session session = bytes_.begin();
+    bytes_.set_root(root);
+    CountVisitor visitor(format());
+    detail::TableTour tour(bytes_, session, visitor);
+    const Status counted = tour.from_root();
+    if (!counted.ok()) return counted;
+    source_ = source;
+    reach_ = bytes_.reach();
+    table_frames_ = visitor.tables();
+    return {};
+}
+
+// Counts tables, and checks each entry and each table.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+class FormatPageTable<Format, Access>::CheckVisitor {
+  public:
+    explicit CheckVisitor(const FormatPageTable& table) : table_(table) {}
+
+    size_t tables() const { return tables_; }
+    Status entry(unsigned level, const PageRange& slot, Entry entry) {
+        const Format& format = table_.format();
+        const EntryKind kind = format.kind(level, entry);
+        const bool waits = is_vacant(kind) && kind != EntryKind::empty;
+        if (!format.is_well_formed(level, entry) ||
+            (waits && table_.waiting_ == Waiting::nothing)) {
+            return Failure{Error::corrupted, address_of(slot.first()).value()};
+        }
+        if (!is_vacant(kind)) ++live_[level];
+        return {};
+    }
+    // A table with nothing in it should have been detached.
+    Status leave(unsigned level, Page first, Frame, detail::TableLink link) {
+        const size_t live = exchange(live_[level], 0);
+        if (++tables_ > table_.table_frames_ ||
+            (live == 0 && link == detail::TableLink::linked && level != Shape::root_level)) {
+            return Failure{Error::corrupted, address_of(first).value()};
+        }
+        return {};
+    }
+
+  private:
+    const FormatPageTable& table_;
+    size_t tables_ = 0;
+    size_t live_[Format::levels] = {};
+};
+
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Status FormatPageTable<Format, Access>::validate() const {
+    if (table_frames_ == 0) return {};
+    const Session session = bytes_.begin();
+    CheckVisitor visitor(*this);
+    detail::TableTour tour(bytes_, session, visitor);
+    const Status toured = tour.from_root();
+    if (!toured.ok()) return toured;
+    if (visitor.tables() != table_frames_) {
+        return Failure{Error::corrupted, address_of(root()).value()};
+    }
+    return {};
+}
+
+}  // namespace quire

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// The page table for one format, whose bytes are reached through one access.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/paging/detail/cursor.hpp"
+#include "quire/paging/detail/filling.hpp"
+#include "quire/paging/detail/table_bytes.hpp"
+#include "quire/paging/detail/table_reserve.hpp"
+#include "quire/paging/detail/table_tour.hpp"
+#include "quire/paging/format.hpp"
+#include "quire/paging/page_table.hpp"
+#include "quire/paging/table_access.hpp"
+
+namespace quire {
+
+// Starts out with no table: every operation but `create` and `adopt` then fails with out_of_range.
+// Holds a reference to the access, which must outlive it. Several objects may stand for the same
+// table one after another (see adopt), never at once.
+//
+// How each change works: the arguments are checked; a pass that only reads finds what stands in the
+// way and counts the tables that will be needed; these are reserved; a last pass that cannot fail
+// makes the change. No table is linked before all its entries are valid. A table that ends up
+// holding nothing is unlinked as a whole, with its entries in it, and freed when the invalidation
+// is spent.
+//
+// A root entry that leads to the root itself is passed over by walks; mapping there fails with
+// already_mapped, every other operation with out_of_range.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+class FormatPageTable final : public PageTable {
+  public:
+    explicit FormatPageTable(Access& access, Format format = Format());
+    ~FormatPageTable() = default;
+
+    // A new table with nothing mapped: one frame, cleared, for the root. Errors: in_use (there is
+    // a table already), out_of_frames, unreachable; nothing changes.
+    Status create(FrameSource source);
+    // Takes over a table that another FormatPageTable of the same format built, perhaps through
+    // another access. That object must not be used any more. Errors: in_use, unreachable, busy (an
+    // invalidation of it is not spent), corrupted; nothing changes. O(tables).
+    Status adopt(Frame root, FrameSource source);
+    // Gives the root back to the source. Afterwards there is no table. No CPU may be using it.
+    // Errors, nothing changed: in_use (with the first address that is mapped or parked: unmap
+    // first, which frees the other tables), busy (an invalidation is not spent), out_of_range.
+    Status destroy();
+
+    // Makes a root entry lead to the root, for RecursiveSlot; before the table becomes active.
+    // Errors: out_of_range (no such entry), already_mapped; nothing changes. O(1).
+    Status link_self(unsigned slot);
+
+    // Maps every page of the range to the leaf table that decides about it, readable and writable,
+    // making that table if need be, and returns its frame: so Window finds a place (see
+    // install_window). Errors: as map; bad_argument (the pages belong to several leaf tables).
+    Result<Frame> map_own_leaf_table(const PageRange& pages);
+
+    const Format& format() const { return bytes_.format(); }
+
+    PageRange reach() const override { return reach_; }
+    Frame highest_frame() const override { return Format::highest_frame; }
+    uint64_t payload_limit() const override { return uint64_t{1} << Format::payload_bits; }
+    Frame root() const override { return bytes_.root(); }
+    FrameCount table_frames() const override { return FrameCount(table_frames_); }
+    void set_frame_source(FrameSource source) override { source_ = source; }
+
+    Result<Invalidation> map(const PageRange& pages, Frame first,
+                             const Attributes& attributes) override;
+    Result<Invalidation> unmap(const PageRange& pages, UnmappedFrames frames, Holes holes) override;
+    Result<Invalidation> protect(const PageRange& pages, Protection protection,
+                                 Holes holes) override;
+    Status park(const PageRange& pages, uint64_t payload) override;
+    Result<Translation> query(VirtualAddress address) const override;
+    Status walk(const PageRange& pages, FunctionRef<bool(const Translation&)> visit) const override;
+    Status validate() const override;
+
+  private:
+    using Entry = typename Format::Entry;
+    using Shape = detail::Geometry<Format>;
+    using Bytes = detail::TableBytes<Format, Access>;
+    using Session = typename Bytes::Session;
+    using Cursor = detail::Cursor<Format, Access>;
+    using Filling = detail::Filling<Format>;
+    using Reserve = detail::TableReserve<Format, Access>;
+
+    // What waits for the one unspent invalidation of an unmap.
+    enum class Waiting : uint8_t {
+        nothing,
+        tables,             // detached tables at most
+        tables_and_frames,  // and the frames that parked entries and detached tables name
+    };
+    // What protect and unmap have in common.
+    struct Change {
+        bool is_protect = false;
+        Protection protection = Protection::none;
+
+        // Whether entries of that kind can be changed; others are holes.
+        bool concerns(EntryKind kind) const {
+            return kind == EntryKind::leaf || (!is_protect && kind == EntryKind::payload);
+        }
+        bool alters(const Format& format, Entry entry) const {
+            return !is_protect || format.with_protection(entry, protection) != entry;
+        }
+    };
+    // What a reading pass found out about a change.
+    struct Plan {
+        size_t tables = 0;     // needed for splits
+        bool present = false;  // whether a present entry is going to change
+        bool global = false;   // whether one of those is global
+        bool any = false;      // whether anything is going to change
+        Page first, last;      // if so: the slots that are
+    };
+    class CheckVisitor;
+    class CountVisitor;
+    class GiveBackVisitor;
+
+    // detail/table_fill.hpp
+    Status check_pages(const PageRange& pages) const;
+    Status check_frames(const PageRange& pages, Frame first) const;
+    Status fill(const PageRange& pages, const Filling& filling);
+    Result<size_t> count_tables(const Session& session, const PageRange& pages,
+                                const Filling& filling) const;
+    void fill_empty(const Session& session, const PageRange& pages, const Filling& filling,
+                    Reserve& reserve);
+    Frame make_table(const Session& session, const Cursor& cursor, const PageRange& pages,
+                     const Filling& filling, Reserve& reserve);
+    // detail/table_change.hpp
+    Result<Plan> plan_change(const Session& session, const PageRange& pages, Holes holes,
+                             const Change& change) const;
+    FlushRequest flush_request(const Plan& plan) const;
+    void split(const Session& session, Cursor& cursor, Entry entry, Reserve& reserve);
+    void protect_present(const Session& session, const PageRange& pages, Protection protection,
+                         Reserve& reserve);
+    bool take_out(const Session& session, const PageRange& pages, UnmappedFrames frames,
+                  Reserve& reserve);
+    bool detach_vacant_tables(const Session& session, Page page);
+    bool is_vacant_table(const Session& session, Frame table, unsigned level, Page page) const;
+    void finish(const FlushRequest& request) override;
+    void give_back(Frame first, unsigned level);
+    // detail/table_look.hpp
+    Translation translation(unsigned level, Page page, Entry entry) const;
+
+    detail::NoFrames no_frames_;
+    FrameSource source_;
+    Bytes bytes_;
+    PageRange reach_;
+    size_t table_frames_ = 0;
+    Waiting waiting_ = Waiting::nothing;
+};
+
+}  // namespace quire
+
+#include "quire/paging/detail/table_change.hpp"
+#include "quire/paging/detail/table_fill.hpp"
+#include "quire/paging/detail/table_look.hpp"
