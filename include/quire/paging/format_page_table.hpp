@@ -67,9 +67,10 @@ class FormatPageTable final : public PageTable {
 
     Result<Invalidation> map(const PageRange& pages, Frame first,
                              const Attributes& attributes) override;
-    Result<Invalidation> unmap(const PageRange& pages, UnmappedFrames frames, Holes holes) override;
+    Result<Invalidation> unmap(const PageRange& pages, UnmappedFrames frames = UnmappedFrames::keep,
+                               Holes holes = Holes::refuse) override;
     Result<Invalidation> protect(const PageRange& pages, Protection protection,
-                                 Holes holes) override;
+                                 Holes holes = Holes::refuse) override;
     Status park(const PageRange& pages, uint64_t payload) override;
     Result<Translation> query(VirtualAddress address) const override;
     Status walk(const PageRange& pages, FunctionRef<bool(const Translation&)> visit) const override;
