@@ -16,10 +16,13 @@ enum class MemoryOrder : int {
     sequential = __ATOMIC_SEQ_CST,
 };
 
-// True when T can be read and written atomically by single instructions on every baseline CPU:
-// up to a pointer's width. Eight bytes on i686 would need libatomic.
+// True when T can be read and written atomically by single instructions on every baseline CPU: up
+// to a pointer's width, of a size that such an instruction has, and aligned to it. Eight bytes on
+// i686, or a structure of three, would need libatomic.
 template <class T>
-inline constexpr bool is_lock_free = sizeof(T) <= sizeof(uintptr_t) && is_trivially_copyable<T>;
+inline constexpr bool is_lock_free =
+    sizeof(T) <= sizeof(uintptr_t) && (sizeof(T) & (sizeof(T) - 1)) == 0 &&
+    alignof(T) >= sizeof(T) && is_trivially_copyable<T>;
 
 namespace atomic {
 // Operations on a plain object that hardware or another CPU writes at the same time, such as a

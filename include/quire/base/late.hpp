@@ -21,7 +21,7 @@ class Late {
     template <class... Arguments>
     T& make(Arguments&&... arguments) {
         if (made_) trap();
-        construct_at(&object_, static_cast<Arguments&&>(arguments)...);
+        quire::construct_at(&object_, static_cast<Arguments&&>(arguments)...);
         made_ = true;
         return object_;
     }

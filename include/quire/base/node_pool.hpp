@@ -29,9 +29,7 @@ class NodePool {
         size_t offset = static_cast<size_t>((~begin + 1) & (alignof(Node) - 1));
         for (; offset <= storage.size() && storage.size() - offset >= sizeof(Node);
              offset += sizeof(Node)) {
-            Node* node = reinterpret_cast<Node*>(storage.data() + offset);
-            node->next = free_;
-            free_ = node;
+            push(storage.data() + offset);
             ++added;
         }
         available_ += added;
@@ -45,14 +43,12 @@ class NodePool {
         Node* node = free_;
         free_ = node->next;
         --available_;
-        return construct_at(reinterpret_cast<T*>(node));
+        return quire::construct_at(reinterpret_cast<T*>(node));
     }
     // `node` must have come from this pool and is destroyed.
     void free(T* node) {
         node->~T();
-        Node* freed = reinterpret_cast<Node*>(node);
-        freed->next = free_;
-        free_ = freed;
+        push(node);
         ++available_;
     }
 
@@ -60,10 +56,19 @@ class NodePool {
     size_t total() const { return total_; }
 
   private:
-    union alignas(T) Node {
+    // One alignment: of several, GCC takes the last instead of the strictest.
+    static constexpr size_t alignment = max(alignof(T), alignof(void*));
+    union alignas(alignment) Node {
         Node* next;
         unsigned char bytes[sizeof(T)];
     };
+
+    // A node begins to live where a T has ended or nothing was yet.
+    void push(void* where) {
+        Node* node = ::new (where, detail::PlacementTag{}) Node;
+        node->next = free_;
+        free_ = node;
+    }
 
     Node* free_ = nullptr;
     size_t available_ = 0;

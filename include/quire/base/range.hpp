@@ -25,7 +25,8 @@ class Range {
         if (!fits(first, count)) return Failure{Error::overflow, first.value()};
         return Range(first, count);
     }
-    // From first to last, both included; first must not lie above last.
+    // From first to last, both included. Traps when first lies above last, and for all 2^64 bytes
+    // of a 64-bit space at once, whose number does not fit; all frames or pages of it do.
     static constexpr Range between(Place first, Place last) {
         return Range(first, (last - first) + Amount(1));
     }

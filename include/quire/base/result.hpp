@@ -24,7 +24,7 @@ template <class T>
 class [[nodiscard]] Result {
   public:
     constexpr Result(const T& value) : value_(value), ok_(true) {}
-    constexpr Result(T&& value) : value_(move(value)), ok_(true) {}
+    constexpr Result(T&& value) : value_(quire::move(value)), ok_(true) {}
     constexpr Result(Failure failure) : failure_(failure), ok_(false) {}
     constexpr Result(Error error) : failure_{error, 0}, ok_(false) {}
 
@@ -42,7 +42,7 @@ class [[nodiscard]] Result {
     = default;
     constexpr Result(Result&& other) : failure_{}, ok_(other.ok_) {
         if (ok_) {
-            construct_at(&value_, move(other.value_));
+            quire::construct_at(&value_, quire::move(other.value_));
         } else {
             failure_ = other.failure_;
         }
@@ -67,11 +67,11 @@ class [[nodiscard]] Result {
     }
     constexpr T&& value() && {
         if (!ok_) trap();
-        return move(value_);
+        return quire::move(value_);
     }
     constexpr T& operator*() & { return value(); }
     constexpr const T& operator*() const& { return value(); }
-    constexpr T&& operator*() && { return move(*this).value(); }
+    constexpr T&& operator*() && { return quire::move(*this).value(); }
     constexpr T* operator->() { return &value(); }
     constexpr const T* operator->() const { return &value(); }
     constexpr T value_or(T other) const { return ok_ ? value_ : other; }

@@ -69,16 +69,16 @@ constexpr T&& forward(remove_reference<T>& value) {
 struct Swap {
     template <class T>
     constexpr void operator()(T& a, T& b) const {
-        T saved = move(a);
-        a = move(b);
-        b = move(saved);
+        T saved = quire::move(a);
+        a = quire::move(b);
+        b = quire::move(saved);
     }
 };
 inline constexpr Swap swap{};
 template <class T>
 constexpr T exchange(T& object, remove_const_reference<T> value) {
-    T old = move(object);
-    object = move(value);
+    T old = quire::move(object);
+    object = quire::move(value);
     return old;
 }
 template <class T>
