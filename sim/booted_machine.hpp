@@ -75,6 +75,8 @@ class BootedMachine {
     Status start(const MemoryMap& map, Platform& platform);
 
     KernelMemory& memory();
+    // Where start will put things; may be changed before.
+    KernelLayout& layout() { return layout_; }
     // The firmware's map, with the image reserved.
     const MemoryMap& map() const { return *map_; }
     Ram& ram() { return ram_; }

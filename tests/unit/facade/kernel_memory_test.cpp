@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+// The facade on the simulated machine: from the firmware's map to a heap, through every reach.
+#include "quire/kernel_memory.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "sim/booted_machine.hpp"
+
+namespace quire {
+namespace {
+
+using namespace quire::literals;
+using sim::BootedMachine;
+using sim::BootedShape;
+
+class KernelMemoryTest : public ::testing::TestWithParam<TableReach> {
+  protected:
+    static BootedShape shape(uint64_t memory_bytes = 16 << 20) {
+        BootedShape shape;
+        shape.reach = GetParam();
+        shape.memory_bytes = memory_bytes;
+        return shape;
+    }
+};
+
+std::string name_of(const ::testing::TestParamInfo<TableReach>& info) {
+    switch (info.param) {
+        case TableReach::direct:
+            return "Direct";
+        case TableReach::recursive:
+            return "Recursive";
+        case TableReach::window:
+            return "Window";
+    }
+    return "";
+}
+
+INSTANTIATE_TEST_SUITE_P(Reaches, KernelMemoryTest,
+                         ::testing::Values(TableReach::direct, TableReach::recursive,
+                                           TableReach::window),
+                         name_of);
+
+TEST_P(KernelMemoryTest, OwnsExactlyWhatTheMapLeaves) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    const MemoryMap& map = booted.map();
+    uint64_t left = map.firmware_usable().value();
+    for (size_t kind = 0; kind < memory_kinds; ++kind) {
+        left -= map.taken_from_usable(static_cast<MemoryKind>(kind)).value();
+    }
+    EXPECT_EQ(booted.memory().frames().counters().total, FrameCount(left / page_size));
+    EXPECT_TRUE(booted.memory().frames().validate().ok());
+    EXPECT_TRUE(booted.memory().table().validate().ok());
+    EXPECT_TRUE(booted.memory().space().validate().ok());
+    EXPECT_TRUE(booted.memory().heap().validate().ok());
+}
+
+TEST_P(KernelMemoryTest, EveryFrameInUseIsAccountedFor) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    KernelMemory& memory = booted.memory();
+    const FrameCounters counters = memory.frames().counters();
+    const uint64_t heap_pages = memory.heap().counters().committed_bytes / page_size;
+    uint64_t node_pages = 0;
+    memory.space().for_each_region([&](const RegionInfo& region) {
+        if (std::strcmp(region.name, "region nodes") == 0) {
+            node_pages += region.pages.count().value();
+        }
+        return true;
+    });
+    EXPECT_EQ(counters.total.value() - counters.free.value(),
+              memory.table().table_frames().value() + memory.metadata_frames().value() +
+                  heap_pages + node_pages);
+}
+
+TEST_P(KernelMemoryTest, NothingOfTheBootMappingIsLeft) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.machine().probe_load<uint8_t>(BootedMachine::image_virtual).ok());
+    ASSERT_TRUE(booted.start().ok());
+    // The image's first page, which no section covers, and identity.
+    EXPECT_FALSE(booted.machine().probe_load<uint8_t>(BootedMachine::image_virtual).ok());
+    EXPECT_FALSE(booted.machine().probe_load<uint8_t>(BootedMachine::image_physical).ok());
+    EXPECT_FALSE(booted.machine().probe_load<uint8_t>(0).ok());
+}
+
+TEST_P(KernelMemoryTest, SectionsHaveTheirProtections) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    sim::MappedMachine& cpu = booted.machine();
+    const auto at = [](const sim::ImageSection& section) {
+        return BootedMachine::image_virtual + section.begin;
+    };
+    EXPECT_TRUE(cpu.probe_load<uint8_t>(at(BootedMachine::text)).ok());
+    EXPECT_FALSE(cpu.probe_store<uint8_t>(at(BootedMachine::text), 1).ok());
+    EXPECT_FALSE(cpu.probe_store<uint8_t>(at(BootedMachine::rodata), 1).ok());
+    EXPECT_TRUE(cpu.probe_store<uint8_t>(at(BootedMachine::data), 1).ok());
+    EXPECT_FALSE(cpu.probe_load<uint8_t>(at(BootedMachine::guard)).ok());
+    EXPECT_STREQ(booted.last_fault().region.name, "stack guard");
+    EXPECT_TRUE(cpu.probe_store<uint8_t>(at(BootedMachine::stack), 1).ok());
+}
+
+// The image must not be writable through the direct map either.
+TEST(KernelMemoryDirectTest, NoFrameOfTheImageIsWritableThroughTheDirectMap) {
+    BootedMachine booted(BootedShape{});
+    ASSERT_TRUE(booted.start().ok());
+    const uint64_t direct = address_of(booted.memory().layout().direct_map.first()).value();
+    const uint64_t image = direct + BootedMachine::image_physical;
+    EXPECT_TRUE(booted.machine().probe_load<uint8_t>(image).ok());
+    EXPECT_FALSE(booted.machine().probe_store<uint8_t>(image, 1).ok());
+    EXPECT_TRUE(booted.machine().probe_store<uint8_t>(image + BootedMachine::image_bytes, 1).ok());
+}
+
+TEST(KernelMemoryDirectTest, FramesAboveTheDirectMapAreZeroedAndUsedAllTheSame) {
+    BootedShape shape;
+    shape.memory_bytes = 64 << 20;
+    shape.direct_map_bytes = 24 << 20;
+    BootedMachine booted(shape);
+    ASSERT_TRUE(booted.start().ok());
+    KernelMemory& memory = booted.memory();
+    EXPECT_GT(memory.frames().counters().zone[static_cast<size_t>(Zone::high)].free, FrameCount(0));
+    // Frames that hold something before they are given out, above the direct map.
+    const auto pages = memory.space().allocate(PageCount(8));
+    ASSERT_TRUE(pages.ok());
+    const VirtualAddress first = address_of(pages->first());
+    const auto found = memory.space().query(first);
+    ASSERT_TRUE(found.ok());
+    EXPECT_GE(found->translation.physical(first).value(), shape.direct_map_bytes);
+    std::memset(memory.layout().view.pointer(first), 0xff, 8 * page_size);
+    ASSERT_TRUE(memory.space().unmap(*pages).ok());
+    const auto again = memory.space().allocate(PageCount(8));
+    ASSERT_TRUE(again.ok());
+    const auto* bytes = memory.layout().view.pointer<unsigned char>(address_of(again->first()));
+    for (size_t i = 0; i < 8 * page_size; ++i)
+        ASSERT_EQ(bytes[i], 0);
+}
+
+TEST_P(KernelMemoryTest, WorksWithoutLargePages) {
+    BootedShape without = shape();
+    without.large_pages = false;
+    BootedMachine booted(without);
+    ASSERT_TRUE(booted.start().ok());
+    EXPECT_TRUE(booted.memory().space().allocate(PageCount(3)).ok());
+    EXPECT_TRUE(booted.memory().table().validate().ok());
+}
+
+TEST_P(KernelMemoryTest, AnAddressIsEnough) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    KernelMemory& memory = booted.memory();
+    const auto pages = memory.space().allocate(PageCount(4));
+    ASSERT_TRUE(pages.ok());
+    auto* const words = memory.layout().view.pointer<uint32_t>(address_of(pages->first()));
+    words[0] = 1;
+    words[4095] = 2;
+    EXPECT_EQ(words[0] + words[4095], 3u);
+    ASSERT_TRUE(memory.space().unmap(*pages).ok());
+    EXPECT_FALSE(booted.machine().probe_load<uint32_t>(address_of(pages->first()).value()).ok());
+}
+
+TEST_P(KernelMemoryTest, TheHeapGrowsAndGivesBack) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    KernelMemory& memory = booted.memory();
+    const FrameCount free_before = memory.frames().counters().free;
+    std::vector<void*> blocks;
+    for (int i = 0; i < 500; ++i) {
+        const auto block = memory.heap().allocate(2000);
+        ASSERT_TRUE(block.ok());
+        std::memset(*block, i, 2000);
+        blocks.push_back(*block);
+    }
+    EXPECT_LT(memory.frames().counters().free.value(), free_before.value() - 200);
+    for (void* block : blocks)
+        memory.heap().free(block);
+    memory.heap().trim();
+    // A page of the heap's own books and the tables of its arena may stay.
+    EXPECT_GE(memory.frames().counters().free.value(), free_before.value() - 8);
+}
+
+// Isolated frames: the heap grows, the contiguous way fails.
+TEST_P(KernelMemoryTest, TheHeapGrowsOnIsolatedFrames) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    KernelMemory& memory = booted.memory();
+    const FrameRange hull = booted.map().usable_hull();
+    std::vector<Frame> taken;
+    for (uint64_t number = hull.first().value() | 1; number <= hull.last().value(); number += 2) {
+        if (memory.frames().allocate_at(FrameRange(Frame(number), FrameCount(1))).ok()) {
+            taken.push_back(Frame(number));
+        }
+    }
+    const auto run = memory.frames().allocate_run(FrameCount(2));
+    ASSERT_FALSE(run.ok());
+    EXPECT_EQ(run.error(), Error::out_of_frames);
+    const auto block = memory.heap().allocate(100000);
+    ASSERT_TRUE(block.ok());
+    std::memset(*block, 0x5a, 100000);
+    memory.heap().free(*block);
+    for (const Frame frame : taken)
+        EXPECT_TRUE(memory.frames().free(frame).ok());
+}
+
+TEST_P(KernelMemoryTest, FaultsInTheHeapsGuardsAreExplained) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    const auto pages = [&] {
+        AllocateOptions options;
+        options.name = "guarded";
+        options.placement.guard_after = PageCount(1);
+        return booted.memory().space().allocate(PageCount(1), options);
+    }();
+    ASSERT_TRUE(pages.ok());
+    const uint64_t behind = address_of(pages->last()).value() + page_size;
+    EXPECT_FALSE(booted.machine().probe_store<uint8_t>(behind, 1).ok());
+    EXPECT_EQ(booted.last_fault().error, Error::guard_hit);
+    char buffer[1024];
+    TextWriter text(buffer);
+    write(text, booted.last_fault());
+    EXPECT_THAT(text.text(), ::testing::HasSubstr("guarded"));
+}
+
+TEST_P(KernelMemoryTest, StartingTwiceIsRefused) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    const Status again = booted.start();
+    ASSERT_FALSE(again.ok());
+    EXPECT_EQ(again.error(), Error::in_use);
+    EXPECT_TRUE(booted.memory().space().validate().ok());
+}
+
+// What is wrong with the layout is found before anything becomes active, and start can be repeated.
+TEST_P(KernelMemoryTest, AFailedStartLeavesTheBootMappingAndCanBeRepeated) {
+    BootedMachine booted(shape());
+    KernelLayout& layout = booted.layout();
+    const KernelLayout good = layout;
+
+    layout.metadata = PageRange(good.metadata.first(), PageCount(0));
+    Status started = booted.start();
+    ASSERT_FALSE(started.ok());
+    EXPECT_EQ(started.error(), Error::out_of_address_space);
+
+    layout = good;
+    layout.metadata = PageRange(page_of(VirtualAddress(BootedMachine::image_virtual)) +
+                                    PageCount(BootedMachine::text.begin >> page_shift),
+                                PageCount(16));
+    started = booted.start();
+    ASSERT_FALSE(started.ok());
+    EXPECT_EQ(started.error(), Error::already_mapped);
+
+    layout = good;
+    layout.windows = good.windows.prefix(PageCount(5));
+    started = booted.start();
+    ASSERT_FALSE(started.ok());
+    EXPECT_EQ(started.error(), Error::out_of_address_space);
+
+    EXPECT_TRUE(booted.machine().probe_load<uint8_t>(BootedMachine::image_virtual).ok());
+    layout = good;
+    EXPECT_TRUE(booted.start().ok());
+}
+
+}  // namespace
+}  // namespace quire
