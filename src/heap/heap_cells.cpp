@@ -95,8 +95,9 @@ bool has_memory(const SpanRecord& span, unsigned cell) {
 
 }  // namespace
 
-// A free cell with memory behind it: the lowest of the fullest span, or the first of a new span.
-Result<HeapCore::Cell> HeapCore::find_cell(unsigned size_class) {
+// A free cell, with memory behind it, of a span that is there: the lowest of the fullest span.
+// Errors: out_of_nodes when all are full, else as PageSource::commit.
+Result<HeapCore::Cell> HeapCore::find_cell_in_spans(unsigned size_class) {
     for (unsigned bin = fullness_bins; bin-- > 0;) {
         SpanRecord* span = bins_[size_class][bin].front();
         if (span == nullptr) continue;
@@ -107,6 +108,13 @@ Result<HeapCore::Cell> HeapCore::find_cell(unsigned size_class) {
         }
         return Cell{span, cell};
     }
+    return Failure{Error::out_of_nodes};
+}
+
+// A free cell with memory behind it, of a new span when all are full.
+Result<HeapCore::Cell> HeapCore::find_cell(unsigned size_class) {
+    const Result<Cell> cell = find_cell_in_spans(size_class);
+    if (cell.ok() || cell.error() != Error::out_of_nodes) return cell;
     const Result<SpanRecord*> span = create_span(size_class);
     if (!span.ok()) return span.failure();
     return Cell{*span, 0};
@@ -120,13 +128,28 @@ Result<HeapCore::Cell> HeapCore::find_cell_with_memory(unsigned size_class) cons
             if (has_memory(span, cell)) return Cell{&span, cell};
         }
     }
-    return Failure{Error::out_of_memory};
+    return Failure{Error::out_of_nodes};
 }
 
-Result<void*> HeapCore::allocate_cell(unsigned size_class, size_t bytes) {
+// The last resort: a larger cell than the request deserves, of spans that are there.
+Result<HeapCore::Cell> HeapCore::find_larger_cell(unsigned size_class, size_t alignment) {
+    for (unsigned larger = size_class + 1; larger < ordinary_classes; ++larger) {
+        if ((size_classes.entries[larger].cell_bytes & (alignment - 1)) != 0) continue;
+        Result<Cell> cell = find_cell_with_memory(larger);
+        if (!cell.ok()) cell = find_cell_in_spans(larger);
+        if (cell.ok()) return cell;
+    }
+    return Failure{Error::out_of_nodes};
+}
+
+Result<void*> HeapCore::allocate_cell(unsigned size_class, size_t bytes, size_t alignment,
+                                      LargerCell larger) {
     Result<Cell> found = find_cell(size_class);
     if (!found.ok()) found = find_cell_with_memory(size_class);
     if (!found.ok() && give_back_empty_spans()) found = find_cell(size_class);
+    if (!found.ok() && larger == LargerCell::if_need_be) {
+        found = find_larger_cell(size_class, alignment);
+    }
     if (!found.ok()) return Failure{Error::out_of_memory, bytes};
     SpanRecord& span = *found->span;
     const SizeClass& shape = span.geometry();

@@ -73,13 +73,23 @@ unsigned HeapCore::class_of(size_t bytes, size_t alignment) const {
     return index < ordinary_classes ? index : no_class;
 }
 
-Result<void*> HeapCore::allocate(size_t bytes, size_t alignment, Fill fill) {
+size_t HeapCore::natural_alignment(size_t bytes) const {
+    const bool natural = options_.overrun_check == OverrunCheck::where_slack &&
+                         is_power_of_two(bytes) && bytes <= page_size;
+    return natural ? bytes : 1;
+}
+
+Result<void*> HeapCore::allocate(size_t bytes, Fill fill) {
+    return allocate_aligned(bytes, natural_alignment(bytes), fill);
+}
+
+Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fill) {
     if (!started()) return Failure{Error::bad_argument};
     if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
     const unsigned size_class = class_of(bytes, alignment);
     // A range of its own is fresh, and fresh memory is zero.
     if (size_class == no_class) return allocate_large(bytes, alignment, 0);
-    const Result<void*> block = allocate_cell(size_class, bytes);
+    const Result<void*> block = allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be);
     if (block.ok() && fill == Fill::zero) __builtin_memset(*block, 0, bytes);
     return block;
 }

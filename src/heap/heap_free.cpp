@@ -46,7 +46,9 @@ Result<HeapCore::Block> HeapCore::locate(const void* address) const {
     LargeBlock* large = large_.find(address);
     if (large == nullptr) {
         for (const void* freed : freed_large_)
-            if (freed == address) return Failure{Error::already_free, address_value(address)};
+            if (freed == address && freed != nullptr) {
+                return Failure{Error::already_free, address_value(address)};
+            }
         return Failure{Error::foreign, address_value(address)};
     }
     if (large->base != address) return Failure{Error::misaligned, address_value(address)};

@@ -25,7 +25,7 @@ void HeapCore::undo_allocation(void* block) {
 }
 
 Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
-    if (block == nullptr) return allocate(bytes, 1, Fill::none);
+    if (block == nullptr) return allocate(bytes, Fill::none);
     const Result<Block> located = locate_intact(block);
     if (!located.ok()) return located.failure();
     const Block& old = *located;
@@ -40,8 +40,11 @@ Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
     // A block that has grown once is likely to grow again.
     const size_t headroom =
         old.large != nullptr ? round_up_to_pages(min(bytes / 2, most_headroom)) : 0;
-    const Result<void*> moved = size_class == no_class ? allocate_large(bytes, 1, headroom)
-                                                       : allocate_cell(size_class, bytes);
+    // What gets smaller had better stay than take a larger cell.
+    const LargerCell larger = bytes > old.requested ? LargerCell::if_need_be : LargerCell::never;
+    const Result<void*> moved =
+        size_class == no_class ? allocate_large(bytes, 1, headroom)
+                               : allocate_cell(size_class, bytes, natural_alignment(bytes), larger);
     if (!moved.ok()) {
         if (bytes > old.requested) return moved;
         // Smaller fits where it is.

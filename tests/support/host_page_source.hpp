@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A PageSource over the host's own virtual memory, for tests: what is not committed faults. It holds
-// its caller to the contract, counts, and runs out when it is told to.
+// A PageSource over the host's own virtual memory, for tests: what is not committed faults. It
+// holds its caller to the contract, counts, and runs out when it is told to.
 #pragma once
 
 #include <sys/mman.h>
@@ -85,9 +85,9 @@ class HostPageSource final : public PageSource {
         if (part.reservation == nullptr) return breach(Error::no_region);
         if (refuse_decommit_) return Failure{Error::out_of_frames, bytes};
         // A fresh mapping in place of the old one: zero when it is committed again.
-        if (bytes != 0 && mmap(address, bytes, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-                               0) != address)
+        if (bytes != 0 &&
+            mmap(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                 -1, 0) != address)
             abort();
         set(part, false);
         return {};
@@ -132,7 +132,8 @@ class HostPageSource final : public PageSource {
         const auto& [base, reservation] = *std::prev(next);
         const size_t first = (at - base) / page_size;
         const size_t count = bytes / page_size;
-        if (first >= reservation.pages.size() || count > reservation.pages.size() - first) return {};
+        if (first >= reservation.pages.size() || count > reservation.pages.size() - first)
+            return {};
         if (bytes % page_size != 0 || (bytes != 0 && at % page_size != 0)) return {};
         return {&reservation, first, count};
     }

@@ -31,8 +31,8 @@ namespace quire {
 // Report and calls Platform::panic, without the lock. A free that comes after the block's pages
 // were given back is still recognised as a second one, until other blocks lie there.
 //
-// When pages run out, the heap gives its cached empty spans back and tries again; what then fails
-// with out_of_memory has changed nothing else.
+// When pages run out, the heap gives its cached empty spans back and tries again, and last takes a
+// larger cell than the request needs; what then fails with out_of_memory has changed nothing else.
 template <Lockable L>
 class BasicHeap {
   public:
@@ -64,17 +64,17 @@ class BasicHeap {
     // unique block. Errors: out_of_memory; bad_argument when the heap is not started.
     Result<void*> allocate(size_t bytes) {
         LockGuard guard(lock_);
-        return core_.allocate(bytes, 1, Fill::none);
+        return core_.allocate(bytes, Fill::none);
     }
     // `alignment`: a power of two, of any size; bad_argument otherwise. Beyond a page, the block
     // takes a page range of its own.
     Result<void*> allocate_aligned(size_t bytes, size_t alignment) {
         LockGuard guard(lock_);
-        return core_.allocate(bytes, alignment, Fill::none);
+        return core_.allocate_aligned(bytes, alignment, Fill::none);
     }
     Result<void*> allocate_zeroed(size_t bytes) {
         LockGuard guard(lock_);
-        return core_.allocate(bytes, 1, Fill::zero);
+        return core_.allocate(bytes, Fill::zero);
     }
     // Changes a block's size, keeping its contents up to the smaller size; may move it. Null means
     // allocate; a size of zero leaves a unique block. A block that moves is aligned as `allocate`

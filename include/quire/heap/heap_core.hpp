@@ -20,6 +20,8 @@
 namespace quire::heap_internal {
 
 enum class Fill : uint8_t { none, zero };
+// Whether a request may get a larger cell than it deserves, when pages have run out.
+enum class LargerCell : uint8_t { never, if_need_be };
 
 // Not synchronised. The functions are those of BasicHeap, with the same errors.
 class HeapCore {
@@ -31,7 +33,8 @@ class HeapCore {
     Status start(PageSource& pages, const HeapOptions& options);
     void stop();
 
-    Result<void*> allocate(size_t bytes, size_t alignment, Fill fill);
+    Result<void*> allocate(size_t bytes, Fill fill);
+    Result<void*> allocate_aligned(size_t bytes, size_t alignment, Fill fill);
     Result<void*> reallocate(void* block, size_t bytes);
     Status free(void* block);
     Status free_sized(void* block, size_t bytes);
@@ -75,6 +78,8 @@ class HeapCore {
     Arena& arena_of(const SpanRecord& span);
     // The class that serves the request; no_class when it must be a large block.
     unsigned class_of(size_t bytes, size_t alignment) const;
+    // What `allocate` promises beyond the granule.
+    size_t natural_alignment(size_t bytes) const;
 
     // Arenas and spans.
     Status add_arena();
@@ -85,8 +90,11 @@ class HeapCore {
     void refile(SpanRecord& span, unsigned from_bin);
 
     // Cells.
-    Result<void*> allocate_cell(unsigned size_class, size_t bytes);
+    Result<void*> allocate_cell(unsigned size_class, size_t bytes, size_t alignment,
+                                LargerCell larger);
     Result<Cell> find_cell(unsigned size_class);
+    Result<Cell> find_cell_in_spans(unsigned size_class);
+    Result<Cell> find_larger_cell(unsigned size_class, size_t alignment);
     Result<Cell> find_cell_with_memory(unsigned size_class) const;
     Status commit_cell(SpanRecord& span, unsigned cell);
     void free_cell(const Block& block);

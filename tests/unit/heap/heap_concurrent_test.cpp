@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "heap_fixture.hpp"
+
+namespace quire::test {
+namespace {
+
+// Threads allocate, fill, check and free, and hand blocks to each other; the page source, which has
+// no lock of its own, is called under the heap's. A mutex stands in for the spin lock, which makes
+// threads that outnumber their CPUs wait for whole time slices.
+TEST(HeapConcurrent, SeveralThreadsExchangeBlocks) {
+    HostPageSource pages;
+    ThrowingPlatform platform;
+    BasicHeap<std::mutex> heap;
+    HeapOptions options;
+    options.arena_bytes = size_t{1} << 20;
+    options.cached_bytes = 32 << 10;
+    ASSERT_TRUE(heap.start(pages, platform, options).ok());
+    constexpr unsigned threads = 4;
+    constexpr unsigned rounds = 6000;
+    struct Header {
+        size_t bytes;
+        unsigned char fill;
+    };
+    std::atomic<Header*> exchange[16] = {};
+    std::atomic<unsigned> mistakes{0};
+    auto dispose = [&](Header* header) {
+        const auto* data = reinterpret_cast<const unsigned char*>(header);
+        for (size_t i = sizeof(Header); i < header->bytes; ++i)
+            if (data[i] != header->fill) ++mistakes;
+        if (!heap.try_free_sized(header, header->bytes).ok()) ++mistakes;
+    };
+    auto work = [&](unsigned number) {
+        uint32_t random = number + 1;
+        for (unsigned round = 0; round < rounds; ++round) {
+            random = random * 1664525 + 1013904223;
+            const unsigned pick = random >> 8;
+            const size_t bytes = sizeof(Header) + (pick % 50 == 0 ? 40000 : pick % 700);
+            const auto block = heap.allocate(bytes);
+            if (!block.ok()) {
+                ++mistakes;
+                continue;
+            }
+            auto* header = static_cast<Header*>(*block);
+            std::memset(*block, static_cast<int>(number), bytes);
+            *header = {bytes, static_cast<unsigned char>(number)};
+            std::memset(header + 1, static_cast<int>(number), bytes - sizeof(Header));
+            if (Header* other = exchange[pick % 16].exchange(header)) dispose(other);
+            if (round % 1000 == 0) {
+                heap.trim();
+                if (!heap.validate().ok()) ++mistakes;
+            }
+            if (heap.counters().live_blocks > threads + 16) ++mistakes;
+        }
+    };
+    std::vector<std::thread> running;
+    for (unsigned number = 0; number < threads; ++number)
+        running.emplace_back(work, number);
+    for (std::thread& thread : running)
+        thread.join();
+    for (auto& place : exchange)
+        if (Header* header = place.load()) dispose(header);
+    EXPECT_EQ(mistakes.load(), 0u);
+    EXPECT_EQ(heap.counters().live_blocks, 0u);
+    EXPECT_EQ(heap.counters().allocations, uint64_t{threads} * rounds);
+    EXPECT_TRUE(heap.validate().ok());
+    heap.stop();
+    EXPECT_EQ(pages.reserved_bytes(), 0u);
+    EXPECT_EQ(pages.breaches(), 0u);
+}
+
+}  // namespace
+}  // namespace quire::test

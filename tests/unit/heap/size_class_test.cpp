@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "quire/heap/size_class.hpp"
+
+#include <gtest/gtest.h>
+
+namespace quire::heap_internal {
+namespace {
+
+const SizeClass& class_at(unsigned index) {
+    return size_classes.entries[index];
+}
+
+TEST(SizeClass, IsTheSmallestThatHoldsTheBytes) {
+    for (size_t bytes = 0; bytes <= largest_cell; ++bytes) {
+        const unsigned index = class_for(bytes);
+        ASSERT_LT(index, ordinary_classes) << bytes;
+        ASSERT_GE(class_at(index).cell_bytes, bytes);
+        if (index > 0) {
+            ASSERT_LT(class_at(index - 1).cell_bytes, bytes) << "a smaller class would do";
+        }
+    }
+}
+
+TEST(SizeClass, WastesLessThanAGranuleOrAnEighth) {
+    for (size_t bytes = smallest_cell; bytes <= largest_cell; ++bytes) {
+        const size_t cell = class_at(class_for(bytes)).cell_bytes;
+        ASSERT_TRUE(cell - bytes < granule || (cell - bytes) * 8 <= cell) << bytes;
+    }
+}
+
+TEST(SizeClass, CellsAreAlignedToTheGranule) {
+    for (const SizeClass& shape : size_classes.entries)
+        EXPECT_EQ(shape.stride % granule, 0u);
+}
+
+TEST(SizeClass, EveryPowerOfTwoIsAClass) {
+    for (size_t bytes = smallest_cell; bytes <= largest_cell; bytes *= 2)
+        EXPECT_EQ(class_at(class_for(bytes)).cell_bytes, bytes);
+}
+
+TEST(SizeClass, CellsFitTheirSpan) {
+    for (const SizeClass& shape : size_classes.entries) {
+        EXPECT_GE(shape.cells, 1u);
+        EXPECT_LE(size_t{shape.cells} * shape.stride, shape.span_bytes());
+        EXPECT_GT((size_t{shape.cells} + 1) * shape.stride, shape.span_bytes());
+        EXPECT_LE(shape.span_bytes(), largest_span);
+        EXPECT_LE(shape.cells, groups * group_cells);
+    }
+}
+
+TEST(SizeClass, IndexOfAgreesWithDivisionEverywhere) {
+    for (const SizeClass& shape : size_classes.entries)
+        for (size_t offset = 0; offset < shape.span_bytes(); ++offset)
+            ASSERT_EQ(shape.index_of(offset), offset / shape.stride)
+                << shape.stride << " at " << offset;
+}
+
+TEST(SizeClass, StatesHoldTheLargestSlackAndFitTheirChunk) {
+    for (const SizeClass& shape : size_classes.entries) {
+        EXPECT_LT(shape.cell_bytes + 1, size_t{1} << (8 * shape.state_bytes));
+        EXPECT_GE(size_t{1} << shape.chunk_shift, size_t{shape.cells} * shape.state_bytes);
+        EXPECT_LE(shape.chunk_shift, page_shift);
+    }
+}
+
+TEST(SizeClass, GuardedCellsLieAPageApart) {
+    static_assert(guarded_classes == 4 || page_shift != 12);
+    for (unsigned index = ordinary_classes; index < class_count; ++index) {
+        EXPECT_TRUE(class_at(index).guarded);
+        EXPECT_EQ(class_at(index).cell_bytes, (index - ordinary_classes + 1) * page_size);
+        EXPECT_EQ(class_at(index).stride, class_at(index).cell_bytes + page_size);
+    }
+}
+
+}  // namespace
+}  // namespace quire::heap_internal
