@@ -122,23 +122,6 @@ TEST(AtomicsConcurrent, ReleaseAndAcquirePassDataOn) {
     reader.join();
 }
 
-TEST(AtomicsConcurrent, FencesOrderRelaxedAccesses) {
-    int data = 0;
-    Atomic<bool> ready;
-    Atomic<int> result;
-    std::thread reader([&] {
-        while (!ready.load(MemoryOrder::acquire))
-            std::this_thread::yield();
-        atomic::fence(MemoryOrder::sequential);
-        result.store(data);
-    });
-    data = 42;
-    atomic::fence(MemoryOrder::sequential);
-    ready.store(true, MemoryOrder::release);
-    reader.join();
-    EXPECT_EQ(result.load(), 42);
-}
-
 static_assert(Lockable<NoLock> && Lockable<SpinLock> && !Lockable<int>);
 static_assert(!std::is_copy_constructible_v<SpinLock>);
 

@@ -25,7 +25,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr PhysicalAddress everywhere(UINT64_MAX);
-constexpr uint64_t kib = 1024;
 
 PhysicalRange range(uint64_t first, uint64_t bytes) {
     return PhysicalRange(PhysicalAddress(first), Bytes(bytes));

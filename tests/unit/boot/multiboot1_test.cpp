@@ -82,7 +82,7 @@ TEST_F(Multiboot1, ReservesEachPartWhereverItLies) {
     information(1u << 2 | 1u << 3 | 1u << 6 | 1u << 9,
                 {{16, 0x41fff}, {20, 1}, {24, 0x30000}, {44, 24}, {48, 0x20ff8}, {64, 0x45000}});
     ASSERT_TRUE(parse().ok());
-    for (uint64_t frame : {0x20000, 0x21000, 0x30000, 0x41000, 0x42000, 0x43000, 0x45000})
+    for (uint64_t frame : {0x20000u, 0x21000u, 0x30000u, 0x41000u, 0x42000u, 0x43000u, 0x45000u})
         EXPECT_EQ(kind_at(frame), MemoryKind::boot_information) << std::hex << frame;
     EXPECT_EQ(kind_at(0x9000), MemoryKind::boot_information);
     EXPECT_EQ(kind_at(0x50000), MemoryKind::module);

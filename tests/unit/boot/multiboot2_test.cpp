@@ -130,7 +130,7 @@ TEST_F(Multiboot2, ALongerTotalThanMemoryIsTruncated) {
 }
 
 TEST_F(Multiboot2, MustBeAlignedToEightBytes) {
-    for (uint64_t off : {1, 2, 4, 7}) {
+    for (uint64_t off : {1u, 2u, 4u, 7u}) {
         image_ = BootImage();
         image_.put(multiboot2_at + off, multiboot2_information());
         EXPECT_EQ(parse(multiboot2_at + off).failure(),
