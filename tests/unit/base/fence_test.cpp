@@ -13,14 +13,14 @@ namespace {
 // Each side writes its own flag and reads the other's. Without a full fence between the two, both
 // may read what was there before; with it, never.
 TEST(Fences, KeepALaterLoadBehindAnEarlierStore) {
-    constexpr int rounds = 5000;
+    constexpr int rounds = 20000;
     Atomic<int> flag[2];
     Atomic<int> seen[2];
     Atomic<int> arrived;
     const auto wait_for_all = [&](int round) {
         arrived.fetch_add(1);
         for (int spins = 0; arrived.load() < 2 * round; ++spins) {
-            if (spins > 1000) std::this_thread::yield();
+            if (spins > 20000) std::this_thread::yield();
         }
     };
     int both_missed = 0;
