@@ -98,14 +98,14 @@ class KernelMemory {
     KernelMemory(const KernelMemory&) = delete;
     KernelMemory& operator=(const KernelMemory&) = delete;
 
-    // The steps of start() that do not depend on the format.
+    // The steps of start() that do not depend on the format: in a table that is being built, and
+    // then in the active one.
     Status map_fixed(PageTable& table, const KernelParts& parts);
     Status map_direct(PageTable& table, const KernelParts& parts);
     Status map_metadata(PageTable& table, BootFrames& boot, const KernelParts& parts);
-    Status start_managers(const KernelParts& parts, BootFrames& boot);
-    Status adopt_mappings(const KernelParts& parts);
-    Status adopt_direct_map(const KernelParts& parts);
-    Status keep_unmapped(const PageRange& pages, const char* name);
+    Status start_frames(const KernelParts& parts, BootFrames& boot);
+    Status start_space(const KernelParts& parts);
+    Status start_heap(const KernelParts& parts);
     // How many frames, from frame 0 up, the direct map has room for; none without one.
     FrameCount shown_frames(const KernelParts& parts) const;
 
@@ -116,6 +116,12 @@ class KernelMemory {
         Status free_frame(Frame frame) { return frames->free(frame); }
     };
 
+  private:
+    Status adopt_fixed(const KernelParts& parts);
+    Status adopt_direct_map(const KernelParts& parts);
+    Status keep_unmapped(const PageRange& pages, const char* name);
+
+  protected:
     TableReach reach_;
     const MemoryMap* map_ = nullptr;
     const KernelLayout* layout_ = nullptr;

@@ -17,9 +17,9 @@ namespace quire {
 // What drops translations from this CPU's TLB and can load its root register (x86: MOV to CR3), and
 // the part of it that drops single pages, as accesses keep it.
 template <class C>
-concept PagingCpu = LocalFlusher<C> && LocalTlb<typename C::Local> &&
-                    convertible_to<const C&, typename C::Local> &&
-                    requires(const C& cpu, Frame root) { cpu.load_root(root); };
+concept PagingCpu =
+    LocalFlusher<C> && LocalTlb<typename C::Local> && convertible_to<const C&, typename C::Local> &&
+    requires(const C& cpu, Frame root) { cpu.load_root(root); };
 
 namespace detail {
 
@@ -116,7 +116,11 @@ Status KernelMemoryOn<Format, Cpu, Reach>::start(const KernelParts& parts, const
     cpu_.load_root(boot_table_->root());
     const Status opened = open_active_table(parts, format);
     if (!opened.ok()) return opened;
-    return start_managers(parts, *boot_frames_);
+    const Status frames = start_frames(parts, *boot_frames_);
+    if (!frames.ok()) return frames;
+    const Status space = start_space(parts);
+    if (!space.ok()) return space;
+    return start_heap(parts);
 }
 
 template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>

@@ -28,38 +28,52 @@ Protection shown_protection(MemoryKind kind) {
     return kind == MemoryKind::kernel ? read_only | Protection::global : kernel_data;
 }
 
-// Calls `use` for each run of frames that the direct map shows, with its protection, joining
-// neighbours so that large pages serve where they can; stops at the first failure.
-Status for_each_shown(const MemoryMap& map, FrameCount limit,
-                      FunctionRef<Status(const FrameRange&, Protection)> use) {
-    if (limit == FrameCount(0)) return {};
-    const FrameRange reach(Frame(0), limit);
-    FrameRange run;
-    Protection run_protection = Protection::none;
-    for (const MemoryEntry& entry : map.entries()) {
-        if (!is_shown(entry.kind)) continue;
-        const FrameRange frames = frames_inside(entry.range).intersection(reach);
-        if (frames.empty()) continue;
-        const Protection protection = shown_protection(entry.kind);
-        if (!run.empty() && run_protection == protection &&
-            run.last() + FrameCount(1) == frames.first()) {
-            run = FrameRange(run.first(), run.count() + frames.count());
-            continue;
-        }
-        if (!run.empty()) {
-            const Status used = use(run, run_protection);
-            if (!used.ok()) return used;
-        }
-        run = frames;
-        run_protection = protection;
-    }
-    return run.empty() ? Status() : use(run, run_protection);
-}
+// The runs of frames that the direct map shows, each with its protection; neighbours are joined, so
+// that large pages serve where they can.
+class ShownRuns {
+  public:
+    // Frames from frame 0 up, `limit` of them, as far as the map has them.
+    ShownRuns(const MemoryMap& map, FrameCount limit) : entries_(map.entries()), limit_(limit) {}
 
-PageRange direct_pages(const KernelLayout& layout, const FrameRange& frames) {
-    return PageRange(layout.direct_map.first() + as_pages(FrameCount(frames.first().value())),
-                     as_pages(frames.count()));
-}
+    // Goes on to the next run; false when there is none.
+    bool next() {
+        run_ = FrameRange();
+        for (; index_ < entries_.size(); ++index_) {
+            const MemoryEntry& entry = entries_[index_];
+            const FrameRange frames = shown_frames(entry);
+            if (frames.empty()) continue;
+            if (run_.empty()) {
+                run_ = frames;
+                protection_ = shown_protection(entry.kind);
+            } else if (run_.last() + FrameCount(1) == frames.first() &&
+                       shown_protection(entry.kind) == protection_) {
+                run_ = FrameRange(run_.first(), run_.count() + frames.count());
+            } else {
+                break;
+            }
+        }
+        return !run_.empty();
+    }
+    const FrameRange& frames() const { return run_; }
+    Attributes attributes() const { return Attributes{protection_, {}}; }
+    // Where the run is shown in a direct map.
+    PageRange pages(const PageRange& direct_map) const {
+        return PageRange(direct_map.first() + as_pages(FrameCount(run_.first().value())),
+                         as_pages(run_.count()));
+    }
+
+  private:
+    FrameRange shown_frames(const MemoryEntry& entry) const {
+        if (!is_shown(entry.kind)) return FrameRange();
+        return frames_inside(entry.range).intersection(FrameRange(Frame(0), limit_));
+    }
+
+    Span<const MemoryEntry> entries_;
+    FrameCount limit_;
+    size_t index_ = 0;
+    FrameRange run_;
+    Protection protection_ = Protection::none;
+};
 
 // Maps in a table that no CPU uses yet.
 Status map_unused(PageTable& table, const PageRange& pages, Frame first,
@@ -99,11 +113,12 @@ FrameCount KernelMemory::shown_frames(const KernelParts& parts) const {
 }
 
 Status KernelMemory::map_direct(PageTable& table, const KernelParts& parts) {
-    return for_each_shown(parts.map, shown_frames(parts),
-                          [&](const FrameRange& frames, Protection protection) {
-                              return map_unused(table, direct_pages(parts.layout, frames),
-                                                frames.first(), Attributes{protection, {}});
-                          });
+    for (ShownRuns runs(parts.map, shown_frames(parts)); runs.next();) {
+        const Status mapped = map_unused(table, runs.pages(parts.layout.direct_map),
+                                         runs.frames().first(), runs.attributes());
+        if (!mapped.ok()) return mapped;
+    }
+    return {};
 }
 
 Status KernelMemory::map_metadata(PageTable& table, BootFrames& boot, const KernelParts& parts) {
@@ -125,6 +140,7 @@ Status KernelMemory::map_metadata(PageTable& table, BootFrames& boot, const Kern
 }
 
 Status KernelMemory::keep_unmapped(const PageRange& pages, const char* name) {
+    if (pages.empty()) return {};
     AllocateOptions options;
     options.name = name;
     options.placement.fixed = true;
@@ -135,61 +151,60 @@ Status KernelMemory::keep_unmapped(const PageRange& pages, const char* name) {
 
 // What the direct map shows, and the addresses between, at which nothing else is to appear.
 Status KernelMemory::adopt_direct_map(const KernelParts& parts) {
+    constexpr const char* hole = "direct map, no RAM here";
     PageRange rest = parts.layout.direct_map;
-    const auto skip = [&](PageCount pages) -> Status {
-        if (pages == PageCount(0)) return {};
-        const Status kept = keep_unmapped(rest.prefix(pages), "direct map, no RAM here");
-        rest = rest.without_prefix(pages);
-        return kept;
-    };
-    const Status shown = for_each_shown(
-        parts.map, shown_frames(parts), [&](const FrameRange& frames, Protection protection) {
-            const PageRange pages = direct_pages(parts.layout, frames);
-            const Status kept = skip(pages.first() - rest.first());
-            if (!kept.ok()) return kept;
-            rest = rest.without_prefix(pages.count());
-            return space_->adopt(pages, Attributes{protection, {}}, "direct map");
-        });
-    if (!shown.ok()) return shown;
-    return skip(rest.count());
+    for (ShownRuns runs(parts.map, shown_frames(parts)); runs.next();) {
+        const PageRange pages = runs.pages(parts.layout.direct_map);
+        const PageCount skipped = pages.first() - rest.first();
+        const Status kept = keep_unmapped(rest.prefix(skipped), hole);
+        if (!kept.ok()) return kept;
+        const Status adopted = space_->adopt(pages, runs.attributes(), "direct map");
+        if (!adopted.ok()) return adopted;
+        rest = rest.without_prefix(skipped + pages.count());
+    }
+    return keep_unmapped(rest, hole);
 }
 
-Status KernelMemory::adopt_mappings(const KernelParts& parts) {
+Status KernelMemory::adopt_fixed(const KernelParts& parts) {
     for (const FixedMapping& fixed : parts.fixed) {
         const Status adopted = fixed.is_guard()
                                    ? keep_unmapped(fixed.pages, fixed.name)
                                    : space_->adopt(fixed.pages, fixed.attributes, fixed.name);
         if (!adopted.ok()) return adopted;
     }
+    return {};
+}
+
+Status KernelMemory::start_frames(const KernelParts& parts, BootFrames& boot) {
+    boot_table_frames_ = boot.given_frames() - as_frames(metadata_.count());
+    const Span<unsigned char> metadata(
+        parts.layout.view.pointer<unsigned char>(address_of(metadata_.first())),
+        static_cast<size_t>(bytes_of(metadata_.count()).value()));
+    const Status started = frames_.make().start(boot, metadata, Frame(shown_frames(parts).value()));
+    if (!started.ok()) return started;
+    // A table must lie where the reach can show it; everything else takes the most plentiful.
+    tables_from_ = {&*frames_, reach_ == TableReach::direct ? Zone::direct : Zone::high};
+    table_->set_frame_source(table_frames());
+    return {};
+}
+
+Status KernelMemory::start_space(const KernelParts& parts) {
+    space_.make(SpaceParts{*table_, FrameSource(*frames_), *zeroer_, parts.tlb, parts.platform,
+                           parts.layout.view},
+                parts.layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::in_itself);
+    const Status fixed = adopt_fixed(parts);
+    if (!fixed.ok()) return fixed;
     if (reach_ == TableReach::direct) {
-        const Status adopted = adopt_direct_map(parts);
-        if (!adopted.ok()) return adopted;
+        const Status direct = adopt_direct_map(parts);
+        if (!direct.ok()) return direct;
     }
     const Status metadata = space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
     if (!metadata.ok()) return metadata;
     return space_->adopt(windows_, Attributes{}, "windows");
 }
 
-Status KernelMemory::start_managers(const KernelParts& parts, BootFrames& boot) {
-    const KernelLayout& layout = parts.layout;
-    boot_table_frames_ = boot.given_frames() - as_frames(metadata_.count());
-    const Span<unsigned char> metadata(
-        layout.view.pointer<unsigned char>(address_of(metadata_.first())),
-        static_cast<size_t>(bytes_of(metadata_.count()).value()));
-    const Status frames = frames_.make().start(boot, metadata, Frame(shown_frames(parts).value()));
-    if (!frames.ok()) return frames;
-
-    // A table must lie where the reach can show it; everything else takes the most plentiful.
-    tables_from_ = {&*frames_, reach_ == TableReach::direct ? Zone::direct : Zone::high};
-    table_->set_frame_source(table_frames());
-
-    space_.make(SpaceParts{*table_, FrameSource(*frames_), *zeroer_, parts.tlb, parts.platform,
-                           layout.view},
-                layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::in_itself);
-    const Status adopted = adopt_mappings(parts);
-    if (!adopted.ok()) return adopted;
-
-    pages_.make(*space_, "heap", layout.view);
+Status KernelMemory::start_heap(const KernelParts& parts) {
+    pages_.make(*space_, "heap", parts.layout.view);
     return heap_.make().start(*pages_, parts.platform, parts.heap);
 }
 
