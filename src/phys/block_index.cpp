@@ -52,6 +52,8 @@ uint32_t BlockIndex::find(unsigned order) const {
 }
 
 Result<uint32_t> BlockIndex::check(Span<const BlockHeader> headers, Zone zone) const {
+    for (const uint16_t present : orders_present_)
+        if (present >> orders != 0) return Failure{Error::corrupted, no_block};
     uint32_t listed = 0;
     for (unsigned order = 0; order < orders; ++order) {
         for (unsigned i = 0; i < classes; ++i) {

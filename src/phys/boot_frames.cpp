@@ -6,9 +6,9 @@
 namespace quire {
 
 namespace {
-// True when `high` starts right above the end of `low`.
+// True when nothing lies between `high` and `low`, which lies below it.
 bool adjoin(const FrameRange& high, const FrameRange& low) {
-    return high.first() > low.last() && high.first() - low.last() == FrameCount(1);
+    return high.first() - low.last() == FrameCount(1);
 }
 }  // namespace
 

@@ -18,9 +18,10 @@ FrameRange place_in(const FrameRange& run, FrameCount count, const FrameConstrai
     uint64_t first = round_up(run.first().value(), alignment);
     const uint64_t boundary = constraints.boundary.value();
     if (boundary != 0) {
+        // What starts at a multiple of the boundary is no longer than to the next. So what would
+        // cross one does not start at one, its alignment is less, and the boundary is aligned.
         const uint64_t to_boundary = boundary - (first & (boundary - 1));
-        // What is aligned to more than the boundary starts on one, and is no longer than it.
-        if (to_boundary < count.value()) first = round_up(first + to_boundary, alignment);
+        if (to_boundary < count.value()) first += to_boundary;
     }
     const uint64_t last = run.last().value();
     if (first > last || last - first < count.value() - 1) return FrameRange();
@@ -57,13 +58,11 @@ Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstrai
 
     const unsigned order = log2_ceil(count.value());
     const uint64_t hole_frames = order <= block_order ? uint64_t{1} << order : 0;
-    // A hole of that order meets the constraints whatever they are.
-    const bool any_hole_does =
-        hole_frames != 0 && alignment <= hole_frames && (boundary == 0 || boundary >= hole_frames);
-    // And nothing but such a hole does.
+    // Any hole of that order will do: it is aligned, and crosses no boundary that the run's own
+    // length permits. When the run fills it, nothing but such a hole will.
+    const bool any_hole_does = hole_frames != 0 && alignment <= hole_frames;
     const bool only_hole_does =
-        any_hole_does &&
-        (hole_frames == 1 || (hole_frames == count.value() && alignment == hole_frames));
+        any_hole_does && hole_frames == count.value() && alignment == hole_frames;
 
     // Zones are looked at from the best one down. Each round adds one, and considers runs that
     // reach from it into those before.

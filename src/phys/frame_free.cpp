@@ -51,14 +51,14 @@ Status FrameCore::release_reserved(const FrameRange& frames) {
 
 // Every frame is reserved still, and for a reason that may pass.
 Status FrameCore::check_releasable(const FrameRange& frames) const {
-    // All frames below this one are of kinds that may be released.
+    // All frames below this one are usable or of kinds that may be released.
     uint64_t end = frames.first().value();
     if (map_ == nullptr) return Failure{Error::out_of_range, end};
-    for_each_managed_run(*map_, [&](const FrameRange& run, MemoryKind kind) {
-        if (is_releasable(kind) && run.contains(Frame(end))) end = run.last().value() + 1;
+    for_each_managed_run(*map_, [&](const FrameRange& run, MemoryKind) {
+        if (run.contains(Frame(end))) end = run.last().value() + 1;
     });
     const FrameCount good(min(end - frames.first().value(), frames.count().value()));
-    // Those may have been released before.
+    // Those that are usable, or have been released before, cannot be released.
     for (FrameRange rest = frames.prefix(good); !rest.empty();) {
         const BlockPiece piece = sections_.piece(rest);
         const unsigned released = next_usable(piece.block, piece.first);

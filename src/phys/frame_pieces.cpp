@@ -93,7 +93,8 @@ void FrameCore::give_piece(uint32_t block, unsigned first, unsigned count) {
 void FrameCore::file(uint32_t block, unsigned free, unsigned largest) {
     BlockHeader& header = headers_[block];
     BlockIndex& index = index_[static_cast<size_t>(header.zone)];
-    const bool moves = largest != header.largest || free == 0 || header.free == 0 ||
+    // From and to a block without free frames, the largest hole changes as well.
+    const bool moves = largest != header.largest ||
                        BlockIndex::fullness(free) != BlockIndex::fullness(header.free);
     if (moves) index.remove(headers_, block);
     header.free = static_cast<uint16_t>(free);

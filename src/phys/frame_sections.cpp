@@ -103,8 +103,7 @@ FrameLayout frame_layout(const MemoryMap& map) {
     return layout;
 }
 
-FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends,
-                             Span<FrameSection> table) {
+FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table) {
     size_t used = 0;
     for_each_section(map, ends, [&](const FrameSection& section) { table[used++] = section; });
     table_ = table.first(used);

@@ -37,13 +37,14 @@ Status FrameCore::check_block(const FrameSection& section, uint32_t block,
     unsigned usable = 0;
     if (header.mask == BlockHeader::all_usable) {
         usable = block_frames;
-    } else if (header.mask != BlockHeader::none_usable) {
+    } else if (header.mask == BlockHeader::none_usable) {
+        if (free != 0) return corrupted(block);
+    } else {
         if (header.mask >= masks_used_) return corrupted(block);
         const BlockBits& mask = masks_[header.mask];
         usable = mask.count();
         if (!bits.is_subset_of(mask)) return corrupted(block);
     }
-    if (free > usable) return corrupted(block);
     sums.total += FrameCount(usable);
     sums.free += FrameCount(free);
     return {};

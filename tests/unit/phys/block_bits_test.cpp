@@ -10,6 +10,16 @@
 namespace quire {
 namespace {
 
+// Numbers that look random, and are the same each time.
+class Random {
+  public:
+    explicit Random(unsigned seed) : engine_(seed) {}
+    unsigned below(unsigned n) { return static_cast<unsigned>(engine_() % n); }
+
+  private:
+    std::mt19937 engine_;
+};
+
 // The same bitmap as an array of bool, with every question answered by trying.
 struct Naive {
     std::array<bool, block_frames> free{};
@@ -84,8 +94,12 @@ TEST(BlockBits, RunsOfEveryPlaceAndLength) {
             ASSERT_EQ(bits.next_clear(first), first + count);
             ASSERT_EQ(bits.next_set(first + count), BlockBits::nowhere);
             ASSERT_TRUE(bits.all_set(first, count));
-            if (first + count < block_frames) ASSERT_FALSE(bits.all_set(first, count + 1));
-            if (first > 0) ASSERT_FALSE(bits.all_set(first - 1, 2));
+            if (first + count < block_frames) {
+                ASSERT_FALSE(bits.all_set(first, count + 1));
+            }
+            if (first > 0) {
+                ASSERT_FALSE(bits.all_set(first - 1, 2));
+            }
             bits.set_all();
             bits.clear(first, count);
             ASSERT_EQ(bits.count(), block_frames - count);
@@ -145,20 +159,20 @@ TEST(BlockBits, SubsetIsBitByBit) {
 
 // Runs set and cleared at random, against the naive bitmap.
 TEST(BlockBits, AgreesWithTheNaiveBitmap) {
-    std::mt19937 random(20240917);
+    Random random(20240917);
     for (unsigned round = 0; round < 60; ++round) {
         BlockBits bits;
         bits.clear_all();
         Naive naive;
         const unsigned longest = 1u << (round % 10);
         for (unsigned step = 0; step < 60; ++step) {
-            const unsigned first = random() % block_frames;
-            const unsigned count = 1 + random() % std::min(longest, block_frames - first);
-            const bool value = random() % 2 == 0;
+            const unsigned first = random.below(block_frames);
+            const unsigned count = 1 + random.below(std::min(longest, block_frames - first));
+            const bool value = random.below(2) == 0;
             value ? bits.set(first, count) : bits.clear(first, count);
             std::fill_n(naive.free.begin() + first, count, value);
             expect_same(bits, naive);
-            const unsigned from = random() % (block_frames + 1);
+            const unsigned from = random.below(block_frames + 1);
             ASSERT_EQ(bits.next_set(from), naive.next(from, true));
             ASSERT_EQ(bits.next_clear(from), naive.next(from, false));
             ASSERT_EQ(bits.all_set(first, count), naive.next(first, false) >= first + count);
@@ -168,7 +182,7 @@ TEST(BlockBits, AgreesWithTheNaiveBitmap) {
 
 // Holes and alignments show best where most is free or most is taken.
 TEST(BlockBits, AgreesWhenNearlyFullAndNearlyEmpty) {
-    std::mt19937 random(4711);
+    Random random(4711);
     for (unsigned round = 0; round < 400; ++round) {
         const bool base = round % 2 == 0;
         BlockBits bits;
@@ -176,9 +190,9 @@ TEST(BlockBits, AgreesWhenNearlyFullAndNearlyEmpty) {
         Naive naive;
         naive.free.fill(base);
         for (unsigned i = 0; i < 1 + round / 20; ++i) {
-            const unsigned order = static_cast<unsigned>(random() % 7);
+            const unsigned order = random.below(7);
             const unsigned places = block_frames >> order;
-            const unsigned first = static_cast<unsigned>(random() % places) << order;
+            const unsigned first = random.below(places) << order;
             base ? bits.clear(first, 1u << order) : bits.set(first, 1u << order);
             std::fill_n(naive.free.begin() + first, 1u << order, !base);
         }
@@ -187,16 +201,16 @@ TEST(BlockBits, AgreesWhenNearlyFullAndNearlyEmpty) {
 }
 
 TEST(BlockBits, LargestHoleFollowsFrees) {
-    std::mt19937 random(99);
+    Random random(99);
     for (unsigned round = 0; round < 200; ++round) {
         BlockBits bits;
         bits.clear_all();
         unsigned largest = bits.largest_order();
         while (bits.count() < block_frames) {
-            const unsigned first = bits.next_clear(random() % block_frames);
+            const unsigned first = bits.next_clear(random.below(block_frames));
             if (first == BlockBits::nowhere) continue;
             const unsigned room = std::min(bits.next_set(first), block_frames) - first;
-            const unsigned count = round % 3 == 0 ? 1 : 1 + random() % room;
+            const unsigned count = round % 3 == 0 ? 1 : 1 + random.below(room);
             bits.set(first, count);
             largest = bits.largest_order_after_set(largest, first, count);
             ASSERT_EQ(largest, bits.largest_order()) << first << " " << count;

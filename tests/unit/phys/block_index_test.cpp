@@ -99,6 +99,22 @@ TEST_F(BlockIndexTest, CheckFindsBlocksInTheWrongList) {
     EXPECT_TRUE(test::fails_with(index.check(all(), Zone::dma), Error::corrupted, 5));
 }
 
+TEST_F(BlockIndexTest, CheckFindsEveryBitThatFlips) {
+    add(5, 100, 4);
+    add(6, 100, 4);
+    add(7, 511, 8);
+    auto* bytes = reinterpret_cast<unsigned char*>(&index);
+    for (size_t at = 0; at < sizeof(index); ++at) {
+        for (unsigned bit = 0; bit < 8; ++bit) {
+            bytes[at] = static_cast<unsigned char>(bytes[at] ^ 1u << bit);
+            // A list may have lost its first block: then there are fewer than with free frames.
+            EXPECT_NE(listed(), 3u) << at;
+            bytes[at] = static_cast<unsigned char>(bytes[at] ^ 1u << bit);
+        }
+    }
+    EXPECT_EQ(listed(), 3u);
+}
+
 TEST_F(BlockIndexTest, CheckFindsBrokenLinks) {
     add(5, 100, 4);
     add(6, 100, 4);

@@ -125,10 +125,11 @@ TEST(FrameAllocateRun, FindsTheOnlyPlaceWhereverItIs) {
 TEST(FrameAllocateRun, PrefersTheShortestRunThatHasRoom) {
     Machine machine({{1, 20000}});
     machine.leave_free(
-        {run_of(5010, 3000), run_of(9000, 700), run_of(10000, 900), run_of(11000, 650)});
-    EXPECT_EQ(machine.frames.allocate_run(FrameCount(700)).value(), run_of(9000, 700));
-    EXPECT_EQ(machine.frames.allocate_run(FrameCount(600)).value(), run_of(11000, 600));
+        {run_of(5010, 3000), run_of(9000, 700), run_of(10000, 900), run_of(11000, 1500)});
+    EXPECT_EQ(machine.frames.allocate_run(FrameCount(600)).value(), run_of(9000, 600));
     EXPECT_EQ(machine.frames.allocate_run(FrameCount(600)).value(), run_of(10000, 600));
+    EXPECT_EQ(machine.frames.allocate_run(FrameCount(600)).value(), run_of(11000, 600));
+    EXPECT_EQ(machine.frames.allocate_run(FrameCount(600)).value(), run_of(11600, 600));
     EXPECT_EQ(machine.frames.allocate_run(FrameCount(2000)).value(), run_of(5010, 2000));
 }
 

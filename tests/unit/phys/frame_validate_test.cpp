@@ -2,6 +2,8 @@
 // Books that were overwritten are noticed, whichever bit it was, and never by a crash.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "quire/phys/frame_sections.hpp"
 #include "unit/phys/frame_machine.hpp"
 
@@ -50,6 +52,14 @@ class FrameValidateTest : public ::testing::Test {
         return missed;
     }
 
+    template <class T>
+    T& at(size_t offset, size_t index) {
+        return reinterpret_cast<T*>(machine.books.span().data() + offset)[index];
+    }
+    BlockBits& bits(size_t block) { return at<BlockBits>(bits_at(), block); }
+    BlockHeader& header(size_t block) { return at<BlockHeader>(headers_at(), block); }
+    BlockBits& mask_of(size_t block) { return at<BlockBits>(masks_at(), header(block).mask); }
+
     size_t bits_at() const { return 0; }
     size_t masks_at() const { return layout.blocks * sizeof(BlockBits); }
     size_t headers_at() const { return masks_at() + layout.masks * sizeof(BlockBits); }
@@ -93,6 +103,71 @@ TEST_F(FrameValidateTest, EveryBitOfTheSections) {
                             offsetof(FrameSection, zone) + 1),
                   0u);
     }
+}
+
+// From here on, what no single bit breaks: wrong books that agree with each other in part.
+
+TEST_F(FrameValidateTest, ABlockThatIsInNoList) {
+    ASSERT_TRUE(machine.frames.free(run_of(3000, 600)).ok());
+    // Blocks 5 and 7 are whole, and follow each other in their list.
+    BlockHeader& first = header(5).previous == no_block ? header(5) : header(7);
+    ASSERT_NE(first.next, no_block);
+    const uint32_t next = first.next;
+    first.next = no_block;
+    EXPECT_EQ(machine.frames.validate().failure().error, Error::corrupted);
+    first.next = next;
+}
+
+TEST_F(FrameValidateTest, AFreeFrameThatIsNotUsable) {
+    // One free frame of block 1 is exchanged for one that is reserved (600 is position 88).
+    bits(1).clear(300, 1);
+    bits(1).set(100, 1);
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, 512));
+    bits(1).set(300, 1);
+    bits(1).clear(100, 1);
+    // And in a block that has none at all.
+    bits(4).set(0, 1);
+    header(4).free = 1;
+    header(4).largest = 0;
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, 2048));
+    bits(4).clear(0, 1);
+    header(4).free = 0;
+    header(4).largest = BlockBits::no_hole;
+}
+
+TEST_F(FrameValidateTest, AUsableFrameThatIsMissing) {
+    // Frame 100 is given out; 0 never was usable. Both are in block 0.
+    mask_of(0).clear(100, 1);
+    mask_of(0).set(0, 1);
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, 1));
+    mask_of(0).set(100, 1);
+    mask_of(0).clear(0, 1);
+}
+
+TEST_F(FrameValidateTest, AReleaseThatWasForgotten) {
+    machine.take(1610, 1);
+    mask_of(3).clear(1610 - 1536, 1);
+    mask_of(0).set(0, 1);
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, 19));
+    mask_of(3).set(1610 - 1536, 1);
+    mask_of(0).clear(0, 1);
+}
+
+TEST_F(FrameValidateTest, AFrameTooMany) {
+    // The allocator's own count would have to be wrong as well: it is found in the object.
+    const ZoneCounters dma = machine.frames.counters().of(Zone::dma);
+    auto* bytes = reinterpret_cast<unsigned char*>(&machine.frames);
+    size_t offset = 0;
+    while (std::memcmp(bytes + offset, &dma, sizeof(dma)) != 0)
+        ASSERT_LT(offset += alignof(ZoneCounters), sizeof(machine.frames));
+    const ZoneCounters more{dma.total + FrameCount(1), dma.free};
+    std::memcpy(bytes + offset, &more, sizeof(more));
+    mask_of(0).set(0, 1);
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted,
+                                 machine.map->usable_frames().value() + 21));
+    mask_of(0).clear(0, 1);
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, dma.free.value()));
+    std::memcpy(bytes + offset, &dma, sizeof(dma));
 }
 
 TEST_F(FrameValidateTest, NamesTheBlock) {
