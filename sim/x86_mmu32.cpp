@@ -65,10 +65,10 @@ bool mark(const Ram& ram, uint64_t where, uint32_t& entry, uint32_t flags, Effec
 }  // namespace
 
 // 4.9.2: the entry's three bits select one of the eight fields of IA32_PAT; 4.9.1: without PAT
-// support they select as the power-on PAT does, with its bit taken as zero.
+// support its bit is reserved, and the others select as the power-on PAT does.
 MemoryType X86Mmu32::memory_type(const Control& control, uint32_t entry, unsigned pat_bit) const {
     const uint64_t pat = features_.pat ? control.pat : Control::power_on_pat;
-    const unsigned index = (features_.pat && bit(entry, pat_bit) ? 4u : 0u) +
+    const unsigned index = (bit(entry, pat_bit) ? 4u : 0u) +
                            (bit(entry, bit_cache_disable) ? 2u : 0u) +
                            (bit(entry, bit_write_through) ? 1u : 0u);
     return static_cast<MemoryType>(pat >> (8 * index) & 7);

@@ -338,7 +338,7 @@ TEST_F(ExplicitMachineTest, MarksLoseNoneOfSoftwaresChanges) {
             return;
         }
         // Bits 11:9 are the software's: a counter of three bits. The hardware's are cleared.
-        for (unsigned i = 0; i < rounds || marks < 1000; ++i) {
+        for (unsigned i = 0; i < rounds || marks < 30000; ++i) {
             uint32_t old = get(entry), wanted = 0;
             do {
                 wanted = (old & ~(A | D | 0xe00u)) | ((i + 1) & 7) << 9;
@@ -369,10 +369,11 @@ class ExplicitReuseTest : public ExplicitMachineTest {
                 while (!done) {
                     if (cpu.load<uint32_t>(here) == junk) seen = true;
                     ++reads;
+                    std::this_thread::yield();
                 }
                 return;
             }
-            for (unsigned i = 0; i < 100; ++i) {
+            for (unsigned i = 0; i < 40; ++i) {
                 const uint32_t old = frames[i % 2], next = frames[(i + 1) % 2];
                 ram.store<uint32_t>(next, 7);
                 set(entry, next | P | RW);

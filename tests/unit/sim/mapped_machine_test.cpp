@@ -158,6 +158,36 @@ TEST_F(MappedMachineTest, TogglingPgeDropsGlobalEntries) {
     EXPECT_FALSE(machine.probe_load<uint32_t>(here).ok());
 }
 
+TEST_F(MappedMachineTest, TurningPagingOffDropsEverything) {
+    constexpr uint32_t page = 0x200000;
+    tables.map(page, elsewhere, P | RW | G);
+    *ram.as<uint32_t>(elsewhere) = 1;
+    *ram.as<uint32_t>(page) = 2;
+    start();
+    EXPECT_EQ(read(page), 1u);
+    Control control = machine.control();
+    control.paging = false;
+    machine.set_control(control);
+    EXPECT_EQ(read(page), 2u) << "the physical address";
+    control.paging = true;
+    machine.set_control(control);
+    EXPECT_EQ(read(page), 1u);
+}
+
+TEST_F(MappedMachineTest, WritingAnotherCr3DropsWhatIsNotGlobal) {
+    tables.map(here, there);
+    tables.map(here + 0x1000, elsewhere, P | RW | G);
+    start();
+    read(here);
+    read(here + 0x1000);
+    HandTables others(ram, 0x200000);
+    Control control = machine.control();
+    control.cr3 = address_of(others.root()).value();
+    machine.set_control(control);
+    EXPECT_FALSE(machine.probe_load<uint32_t>(here).ok());
+    EXPECT_TRUE(machine.probe_load<uint32_t>(here + 0x1000).ok());
+}
+
 TEST_F(MappedMachineTest, InvalidationDropsTheWholeLargePage) {
     tables.map_large(0x800000, 0x400000);
     start();
