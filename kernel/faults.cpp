@@ -56,13 +56,22 @@ void handle_faults_with(quire::AddressSpace& space) {
     machine::set_page_fault_handler(on_page_fault, nullptr);
 }
 
-Probe probe(uintptr_t address) {
+bool probe_load(uintptr_t address) {
     const OnFault before = state.mode;
     state.mode = OnFault::refuse;
     uint8_t value = 0;
-    const Probe result = {machine::try_load(address, value), machine::try_store(address)};
+    const bool loaded = machine::try_load(address, value);
     state.mode = before;
-    return result;
+    return loaded;
+}
+
+Probe probe(uintptr_t address) {
+    const bool loads = probe_load(address);
+    const OnFault before = state.mode;
+    state.mode = OnFault::refuse;
+    const bool stores = machine::try_store(address);
+    state.mode = before;
+    return {loads, stores};
 }
 
 TouchOutcome touch(uintptr_t address, Touch how) {
@@ -79,7 +88,13 @@ void show_fault(const quire::FaultReport& report) {
     char buffer[1024];
     quire::TextWriter text(buffer);
     write(text, report);
-    print("%s\n", text.text());
+    bool at_start = true;
+    for (const char* at = text.text(); *at != '\0'; ++at) {
+        if (at_start) print("  ");
+        console().put(*at);
+        at_start = *at == '\n';
+    }
+    if (!at_start) print("\n");
 }
 
 }  // namespace kernel

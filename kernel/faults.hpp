@@ -19,6 +19,8 @@ struct Probe {
     bool stores;
 };
 Probe probe(uintptr_t address);
+// The half of it that writes nothing.
+bool probe_load(uintptr_t address);
 
 enum class Touch { load, store };
 // Accesses one byte as any code would: demand faults are resolved. When the fault cannot be

@@ -157,8 +157,9 @@ void LineEditor::insert(char character) {
     }
     line_[cursor_] = character;
     line_[++length_] = '\0';
-    redraw_rest();
-    move_to(cursor_ + 1);
+    console_.put(character);
+    ++cursor_;
+    if (cursor_ < length_) redraw_rest();
 }
 
 void LineEditor::erase_before() {

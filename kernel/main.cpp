@@ -96,11 +96,8 @@ void show_beyond_reach() {
     using namespace quire;
     const Bytes beyond = memory_map.taken_from_usable(MemoryKind::beyond_reach);
     if (beyond == Bytes(0)) return;
-    print(
-        "  %s%s of RAM lie beyond the reach of this page-table format (its last byte is 0x%llx)"
-        "%s\n",
-        console().palette().warning, size_text(beyond.value()).text,
-        static_cast<unsigned long long>(machine::highest_physical()), console().palette().plain);
+    print("  %s%s of RAM lie beyond the reach of this page-table format%s\n",
+          console().palette().warning, size_text(beyond.value()).text, console().palette().plain);
 }
 
 Options greet(const quire::BootInformation& information) {
@@ -126,7 +123,7 @@ void show_start(quire::KernelMemory& memory) {
           static_cast<unsigned long long>(memory.boot_table_frames().value()),
           static_cast<unsigned long long>(memory.metadata_frames().value()));
     print("  tables are reached through the %s\n", to_string(memory.reach()));
-    show_mappings(memory.table());
+    show_mappings(memory.table(), Detail::brief);
     show_heading("The boot mapping is gone");
     const uintptr_t image = machine::image().physical_begin;
     print("  the CPU at 0x%08lx, where the kernel was loaded: %s\n",

@@ -70,7 +70,7 @@ Next run_frames(quire::KernelMemory& memory, const Words&) {
 
 Next run_walk(quire::KernelMemory& memory, const Words& words) {
     if (words[1] == nullptr) {
-        show_mappings(memory.table());
+        show_mappings(memory.table(), Detail::full);
         const VirtualRange reach = bytes_of(memory.table().reach());
         print("  the table: %llu frames, its root at 0x%08llx, reach 0x%08lx-0x%08lx\n",
               static_cast<unsigned long long>(memory.table().table_frames().value()),
@@ -140,6 +140,22 @@ Next run_fault(quire::KernelMemory&, const Words& words) {
     return Next::prompt;
 }
 
+// Calls itself until the stack reaches so many bytes below `start`. What is done after the call
+// keeps it from becoming a loop.
+[[gnu::noinline]] void use_stack(uintptr_t start, size_t bytes) {
+    volatile char here = 1;
+    if (start - reinterpret_cast<uintptr_t>(&here) < bytes) use_stack(start, bytes);
+    here = 0;
+}
+
+Next run_overflow(quire::KernelMemory&, const Words&) {
+    const machine::Image image = machine::image();
+    const size_t bytes = image.stack_end - image.stack_begin + 2 * page_size;
+    use_stack(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), bytes);
+    print("this machine's stack is larger than the kernel's, and has not run over\n");
+    return Next::prompt;
+}
+
 Next run_stress(quire::KernelMemory& memory, const Words& words) {
     const auto rounds = count_argument(words, 1, 20000, 100000000);
     if (rounds.ok()) stress(memory, *rounds);
@@ -175,6 +191,7 @@ constexpr Command commands[] = {
     {"heap", "", "the kernel heap's counters", run_heap},
     {"fault", "ADDRESS [write]", "touch an address and read the report if it faults", run_fault},
     {"probe", "ADDRESS [PAGES]", "ask the CPU what it can load and store", run_probe},
+    {"overflow", "", "run the kernel's stack into its guard; the machine ends", run_overflow},
     {"stress", "[ROUNDS]", "random work on heap and space, checked (20000 rounds)", run_stress},
     {"bench", "", "CPU cycles of the common operations", run_bench},
     {"tour", "", "the three questions again", run_tour},
@@ -183,7 +200,7 @@ constexpr Command commands[] = {
 };
 
 void show_help(const Command& command) {
-    print("  %s%-7s%s %-16s %s\n", console().palette().value, command.name,
+    print("  %s%-8s%s %-16s %s\n", console().palette().value, command.name,
           console().palette().plain, command.arguments, command.help);
 }
 

@@ -224,7 +224,9 @@ bool walk_agrees_with_the_cpu(KernelMemory& memory) {
         // Between two mappings there is nothing.
         if (has_end && expected_end < first) agrees = can(expected_end, neither) && agrees;
         const Probe wanted = {true, has(entry.attributes.protection, Protection::write)};
-        const bool right = can(first, wanted) && can(last, wanted);
+        // Loads only at the end: a store in each half of a large page would make the emulator's
+        // host find memory for all of them.
+        const bool right = can(first, wanted) && probe_load(last.value());
         if (!right)
             print("# the CPU disagrees at 0x%lx\n", static_cast<unsigned long>(first.value()));
         agrees = agrees && right;

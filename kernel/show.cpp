@@ -21,30 +21,58 @@ const char* color_of(MemoryKind kind) {
     return kind < MemoryKind::beyond_reach ? colors.dim : colors.warning;
 }
 
-// A run of mappings that continue each other, virtually and physically, with the same attributes.
-struct MappingRun {
-    VirtualRange pages;
-    PhysicalAddress first;
-    Attributes attributes;
-    Bytes page_bytes;
+// Mappings that follow one another with the same attributes and page size.
+class MappingRun {
+  public:
+    explicit MappingRun(Detail detail) : detail_(detail) {}
 
-    bool continues_with(const Translation& next) const {
-        return pages.count() != Bytes(0) &&
-               address_of(next.pages.first()).value() == pages.last().value() + 1 &&
-               address_of(next.frames.first()).value() == first.value() + pages.count().value() &&
-               next.attributes == attributes && bytes_of(next.pages.count()) == page_bytes;
+    // Adds the entry, or shows the run and starts another with it.
+    void take(const Translation& entry) {
+        if (pages_ != 0 && continues_with(entry)) {
+            scattered_ = scattered_ || !is_next_frame(entry);
+            ++pages_;
+            return;
+        }
+        show();
+        first_ = entry;
+        pages_ = 1;
+        scattered_ = false;
     }
-};
 
-void show_run(const MappingRun& run) {
-    if (run.pages.empty()) return;
-    print("  0x%08lx-0x%08lx -> 0x%08llx  %s  %-15s %s pages  %s\n",
-          static_cast<unsigned long>(run.pages.first().value()),
-          static_cast<unsigned long>(run.pages.last().value()),
-          static_cast<unsigned long long>(run.first.value()),
-          protection_text(run.attributes.protection).text, to_string(run.attributes.type),
-          size_text(run.page_bytes.value()).text, size_text(run.pages.count().value()).text);
-}
+    void show() const {
+        if (pages_ == 0) return;
+        const uint64_t page_bytes = bytes_of(first_.pages.count()).value();
+        const uint64_t first = address_of(first_.pages.first()).value();
+        print("  0x%08llx-0x%08llx -> ", static_cast<unsigned long long>(first),
+              static_cast<unsigned long long>(first + pages_ * page_bytes - 1));
+        if (scattered_) {
+            print("%-10s", "scattered");
+        } else {
+            print("0x%08llx",
+                  static_cast<unsigned long long>(address_of(first_.frames.first()).value()));
+        }
+        print("  %s  %-15s %6llu x %s\n", protection_text(first_.attributes.protection).text,
+              to_string(first_.attributes.type), static_cast<unsigned long long>(pages_),
+              size_text(page_bytes).text);
+    }
+
+  private:
+    bool continues_with(const Translation& next) const {
+        const uint64_t stride = first_.pages.count().value();
+        return next.pages.first().value() == first_.pages.first().value() + pages_ * stride &&
+               next.attributes == first_.attributes && next.pages.count() == first_.pages.count() &&
+               (detail_ == Detail::brief || is_next_frame(next));
+    }
+    bool is_next_frame(const Translation& next) const {
+        const uint64_t stride = first_.frames.count().value();
+        return next.frames.first().value() == first_.frames.first().value() + pages_ * stride;
+    }
+
+    Detail detail_;
+    Translation first_;
+    uint64_t pages_ = 0;
+    bool scattered_ = false;
+};
 
 }  // namespace
 
@@ -87,9 +115,9 @@ void show_repairs(const MemoryMap& map) {
         return;
     }
     for (const Repair& repair : map.repairs()) {
-        print("  %s%s%s: %s at 0x%llx\n", console().palette().warning, to_string(repair.kind),
-              console().palette().plain, size_text(repair.bytes).text,
-              static_cast<unsigned long long>(repair.first));
+        print("  %s%s at 0x%llx%s\n      %s\n", console().palette().warning,
+              size_text(repair.bytes).text, static_cast<unsigned long long>(repair.first),
+              console().palette().plain, to_string(repair.kind));
     }
     if (map.repair_count() > map.repairs().size()) {
         print("  and %zu more\n", map.repair_count() - map.repairs().size());
@@ -97,20 +125,22 @@ void show_repairs(const MemoryMap& map) {
 }
 
 bool show_reservations(const MemoryMap& map, const FrameAllocator& frames) {
-    Bytes rest = map.firmware_usable();
-    print("  %-34s %12llu bytes\n", "usable by the firmware's map", number(rest));
+    Bytes rest = map.firmware_usable_raw();
+    print("  %-27s %11llu bytes\n", "usable by the firmware's map", number(rest));
+    print("  less %-22s %11llu\n", "partial frames", number(map.partial_frames()));
+    rest -= map.partial_frames();
     for (size_t i = 0; i < memory_kinds; ++i) {
         const auto kind = static_cast<MemoryKind>(i);
         const Bytes taken = map.taken_from_usable(kind);
         if (kind == MemoryKind::usable || taken == Bytes(0)) continue;
-        print("  less %-29s %12llu\n", to_string(kind), number(taken));
+        print("  less %-22s %11llu\n", to_string(kind), number(taken));
         rest -= taken;
     }
     const FrameCount owned = frames.counters().total;
     const bool equal = bytes_of(owned) == rest;
     const Palette& colors = console().palette();
-    print("  %-34s %12llu = %llu frames\n", "is left", number(rest), number(frames_for(rest)));
-    print("  %-34s %12llu = %llu frames  %s%s%s\n", "owned by the frame allocator",
+    print("  %-27s %11llu = %llu frames\n", "is left", number(rest), number(frames_for(rest)));
+    print("  %-27s %11llu = %llu frames  %s%s%s\n", "owned by the allocator",
           number(bytes_of(owned)), number(owned), equal ? colors.good : colors.bad,
           equal ? "equal, to the frame" : "NOT EQUAL", colors.plain);
     return equal;
@@ -153,23 +183,13 @@ void show_heap(const Heap& heap) {
           static_cast<unsigned long long>(counters.frees));
 }
 
-void show_mappings(const PageTable& table) {
-    MappingRun run;
+void show_mappings(const PageTable& table, Detail detail) {
+    MappingRun run(detail);
     const Status walked = table.walk(table.reach(), [&run](const Translation& entry) {
-        if (entry.state != EntryState::present) return true;
-        if (run.continues_with(entry)) {
-            run.pages =
-                VirtualRange(run.pages.first(), run.pages.count() + bytes_of(entry.pages.count()));
-            return true;
-        }
-        show_run(run);
-        run.pages = bytes_of(entry.pages);
-        run.first = address_of(entry.frames.first());
-        run.attributes = entry.attributes;
-        run.page_bytes = bytes_of(entry.pages.count());
+        if (entry.state == EntryState::present) run.take(entry);
         return true;
     });
-    show_run(run);
+    run.show();
     if (!walked.ok()) show_failure("walk", walked.failure());
 }
 

@@ -21,8 +21,10 @@ bool show_reservations(const quire::MemoryMap& map, const quire::FrameAllocator&
 void show_frames(const quire::FrameAllocator& frames);
 void show_regions(const quire::AddressSpace& space);
 void show_heap(const quire::Heap& heap);
-// Every mapping of the page table, neighbours that continue each other joined in one line.
-void show_mappings(const quire::PageTable& table);
+// Every mapping of the page table, neighbours joined in one line: in `full` only where their frames
+// follow one another too.
+enum class Detail { brief, full };
+void show_mappings(const quire::PageTable& table, Detail detail);
 void show_translation(const quire::Translation& translation, quire::VirtualAddress address);
 // "out_of_frames: no frame, or ..."
 void show_failure(const char* what, quire::Failure failure);

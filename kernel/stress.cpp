@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "console.hpp"
+#include "faults.hpp"
 #include "random.hpp"
 #include "show.hpp"
 
@@ -105,13 +106,20 @@ void step_space(quire::KernelMemory& memory) {
         region = *made;
         return;
     }
-    // Every page is zero before its first use and keeps what is written to it.
+    // Every page is zero before its first use and keeps what is written to it. A page on demand may
+    // find that memory has run out meanwhile.
+    uintptr_t used = 0;
     for (const Page page : region) {
+        if (!touch(address_of(page).value(), Touch::load).done) {
+            ++work.refused;
+            break;
+        }
         auto* word = view.pointer<volatile uint32_t>(address_of(page));
         if (*word != 0) work.damaged = true;
         *word = static_cast<uint32_t>(page.value());
+        ++used;
     }
-    for (const Page page : region) {
+    for (const Page page : region.prefix(PageCount(used))) {
         const auto* word = view.pointer<volatile uint32_t>(address_of(page));
         if (*word != static_cast<uint32_t>(page.value())) work.damaged = true;
     }
@@ -150,7 +158,7 @@ bool stress(quire::KernelMemory& memory, uint32_t rounds) {
     }
     clean_up(memory);
     const bool valid = all_valid(memory);
-    print("%u rounds, seed %u, %u requests refused: %s\n", rounds, seed, work.refused,
+    print("# %u rounds, seed %u, %u refused: %s\n", rounds, seed, work.refused,
           work.damaged ? "MEMORY WAS DAMAGED"
           : valid      ? "all contents intact, all managers valid"
                        : "A MANAGER IS INVALID");

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "console.hpp"
+#include "show.hpp"
 
 namespace kernel {
 namespace {
@@ -35,6 +36,11 @@ void tour_note(const char* format, ...) {
     print("\n");
 }
 
+void tour_show(const quire::Translation& translation, quire::VirtualAddress address) {
+    print("  ");
+    show_translation(translation, address);
+}
+
 bool tour_check(bool holds, const char* format, ...) {
     print("    ");
     va_list arguments;
@@ -49,17 +55,17 @@ bool tour_check(bool holds, const char* format, ...) {
 bool tour(quire::KernelMemory& memory) {
     bool well = true;
     show_question(1, "Can pages be had through the manager's interface alone?",
-                  "dig the entry out of the page directory, then vmmngr_alloc_page(entry).",
+                  "dig the entry out of the directory, vmmngr_alloc_page(entry).",
                   "an address is enough; no caller ever sees an entry.");
     well = tour_addresses(memory) && well;
     show_question(2, "How does a heap stand on it?",
-                  "take contiguous frames, map them in a loop, hand the region to the heap.",
-                  "that works, until frames are scattered; Quire's heap grows by itself.");
+                  "contiguous frames, mapped in a loop, given to the heap.",
+                  "that works until frames are scattered; its own heap just grows.");
     well = tour_heap(memory) && well;
     well = tour_isolated_frames(memory) && well;
     show_question(3, "What when page tables are not identity-mapped?",
                   "the table's physical address is used as a pointer.",
-                  "an access reaches the table: a direct map, a recursive slot, or a window.");
+                  "an access reaches it: direct map, recursive slot, or window.");
     well = tour_tables(memory) && well;
     print("\n%s%s%s\n", well ? console().palette().good : console().palette().bad,
           well ? "The tour is over: everything was as told." : "The tour FAILED.",

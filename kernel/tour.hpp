@@ -18,6 +18,8 @@ bool tour_tables(quire::KernelMemory& memory);
 // How scenes talk: the call about to be made, and whether what it promised holds.
 void tour_call(const char* format, ...) __attribute__((format(printf, 1, 2)));
 void tour_note(const char* format, ...) __attribute__((format(printf, 1, 2)));
+// What the page table says about an address.
+void tour_show(const quire::Translation& translation, quire::VirtualAddress address);
 bool tour_check(bool holds, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
 }  // namespace kernel

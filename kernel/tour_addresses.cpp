@@ -36,7 +36,7 @@ bool tour_addresses(quire::KernelMemory& memory) {
     for (const Page page : pages) {
         const auto found = memory.space().query(address_of(page));
         if (!found.ok()) return tour_check(false, "query");
-        show_translation(found->translation, address_of(page));
+        tour_show(found->translation, address_of(page));
     }
     bool well = true;
     bool zero = true;

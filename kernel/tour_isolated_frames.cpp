@@ -83,8 +83,8 @@ bool show_scattered_pages(quire::KernelMemory& memory, void* block) {
     const auto first = memory.space().query(address_of(page));
     const auto second = memory.space().query(address_of(page + PageCount(1)));
     if (!first.ok() || !second.ok()) return false;
-    show_translation(first->translation, address_of(page));
-    show_translation(second->translation, address_of(page + PageCount(1)));
+    tour_show(first->translation, address_of(page));
+    tour_show(second->translation, address_of(page + PageCount(1)));
     return second->translation.frames.first() != first->translation.frames.first() + FrameCount(1);
 }
 

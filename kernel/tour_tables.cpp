@@ -64,7 +64,7 @@ bool edit_under_new_table(quire::KernelMemory& memory, const RecordingSource& so
         return false;
     }
     const VirtualAddress address = address_of(pages->first());
-    show_translation(*table.query(address), address);
+    tour_show(*table.query(address), address);
     if (!source.has_last()) return tour_check(false, "a table was made");
     const PhysicalAddress made = address_of(source.last());
     bool well = tour_check(table.table_frames() > tables_before,

@@ -50,6 +50,7 @@ class Options:
     color: bool = True
     extra_arguments: str = ""  # more words for the kernel's command line
     kernel: pathlib.Path = KERNEL
+    modules: tuple = ()  # files for the boot loader to load; with multiboot only
     gdb: bool = False
     display: str = "none"
 
@@ -68,6 +69,8 @@ def check_memory(text):
     """A size as QEMU takes it: a number and M or G."""
     if not re.fullmatch(r"[1-9][0-9]{0,6}[MG]", text):
         raise EmulatorError(f"--mem {text}: give a number and M or G, such as 16M or 1G")
+    if text == "1M":
+        raise EmulatorError("--mem 1M: the kernel is loaded above the first MiB; give 2M or more")
     return text
 
 
@@ -139,6 +142,8 @@ def emulator_command(options):
         command += ["-boot", "d", "-cdrom", str(make_iso(options))]
     else:
         command += ["-kernel", str(options.kernel), "-append", options.command_line()]
+        if options.modules:
+            command += ["-initrd", ",".join(str(module) for module in options.modules)]
     if options.gdb:
         command += ["-s", "-S"]
     return command

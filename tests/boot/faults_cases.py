@@ -2,8 +2,9 @@
 """Faults are reported in words and the kernel goes on; machines that are too small are told so."""
 
 import re
+import tempfile
 
-from machine import Options, Session, booted, check
+from machine import ACCESSES, PAGE, Options, Session, booted, check, entries, section
 
 
 def region(machine, name):
@@ -29,14 +30,48 @@ def reports():
         check("committed" in machine.ask("heap"), "the kernel did not go on")
 
 
-def too_little(memory):
-    """Words and the status of a failure, never silence or a fault."""
-    with Session(Options(memory=memory, tour=True), limit=60) as machine:
+def stack_overflow(access):
+    """The stack's guard is hit, there is no stack to say so on, and it is said all the same."""
+    with booted(memory="32M", access=access) as machine:
+        machine.send("overflow")
         verdict = machine.wait_for_exit()
         check(verdict == "panic", f"the machine ended with {verdict}:\n{machine.tail()}")
-        check("PANIC: " in machine.text, f"no word of it:\n{machine.tail()}")
-        check("exception" not in machine.text, f"it died of an exception:\n{machine.tail()}")
+        check("PANIC: double fault" in machine.text, f"no word of it:\n{machine.tail()}")
+        check("ran into its guard page" in machine.text, f"no cause:\n{machine.tail()}")
+
+
+def too_little():
+    """A module takes nearly all memory: the tour cannot end well, and says so; nothing is lost."""
+    with tempfile.NamedTemporaryFile() as module:
+        module.truncate(6700 << 10)
+        with Session(Options(memory="8M", tour=True, modules=(module.name,)), limit=60) as machine:
+            verdict = machine.wait_for_exit()
+            text = machine.text
+    check(verdict == "failure", f"the machine ended with {verdict}:\n{text[-1000:]}")
+    check("The tour FAILED." in text and "NOT all is well." in text, "it was not said")
+    check("PANIC" not in text, f"it died of it:\n{text[-1000:]}")
+    for good in ("equal, to the frame", "all managers valid",
+                 "- every manager's books are in order", "- the tests left no frame behind"):
+        check(re.search(rf"^(?!not ok).*{re.escape(good)}", text, re.M), f"not so: {good}")
+    check(re.search(r"all frames are back: (\d+) before, \1 now  ok", text), "frames were lost")
+
+
+def modules():
+    """Modules are found and kept out of use, byte for byte."""
+    with tempfile.NamedTemporaryFile() as module:
+        module.truncate(123456)
+        with booted(memory="32M", modules=(module.name, module.name)) as machine:
+            text = machine.text
+    frames = -(-123456 // PAGE)
+    taken = re.search(r"less module\s+(\d+)", text)
+    check(taken and int(taken[1]) == 2 * frames * PAGE, f"two modules took {taken and taken[0]}")
+    kinds = [kind for *_, kind in entries(section(text, "The canonical map"))]
+    check("module" in kinds, f"no module in the canonical map: {kinds}")
 
 
 def cases():
     yield "faults/reports", reports
+    for access in ACCESSES:
+        yield f"faults/stack overflow/{access}", stack_overflow, access
+    yield "faults/too little memory", too_little
+    yield "faults/modules", modules

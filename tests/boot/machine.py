@@ -50,11 +50,11 @@ def entries(lines):
 
 
 MAPPING = re.compile(r"^  0x([0-9a-f]{8})-0x([0-9a-f]{8}) -> 0x([0-9a-f]{8,})  ([rwxug-]{5})  "
-                     r"(\S+(?: \S+)*?)\s+(\d+) (KiB|MiB) pages")
+                     r"(\S+(?: \S+)*?)\s+(\d+) x (\d+) (KiB|MiB)$")
 
 
 def mappings(text):
     """(first, last, physical, rights, type, page bytes) of the monitor's `walk`."""
     found = [MAPPING.match(line) for line in text.splitlines()]
-    return [(int(m[1], 16), int(m[2], 16), int(m[3], 16), m[4], m[5], int(m[6]) * UNITS[m[7]])
+    return [(int(m[1], 16), int(m[2], 16), int(m[3], 16), m[4], m[5], int(m[7]) * UNITS[m[8]])
             for m in found if m]

@@ -5,7 +5,7 @@ import re
 
 from machine import PROMPT, booted, check
 
-COMMANDS = ("help", "map", "frames", "walk", "regions", "heap", "fault", "probe", "stress", "bench",
+COMMANDS = ("help", "map", "frames", "walk", "regions", "heap", "fault", "probe", "overflow", "stress", "bench",
             "tour", "test", "quit")
 
 

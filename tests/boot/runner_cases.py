@@ -23,7 +23,7 @@ def errors():
     nowhere = run("--tour", PATH="/nonexistent")
     check(nowhere.returncode == 2 and "apt-get install qemu-system-x86" in nowhere.stderr,
           f"without an emulator: {nowhere.stderr}")
-    for memory in ("lots", "0M", "-1M", "16"):
+    for memory in ("lots", "0M", "-1M", "16", "1M"):
         wrong = run("--tour", f"--mem={memory}")
         check(wrong.returncode == 2 and f"--mem {memory}" in wrong.stderr,
               f"--mem {memory}: {wrong.stderr}")

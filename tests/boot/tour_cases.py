@@ -35,13 +35,12 @@ def check_frames(text):
     """Adds up the firmware's own map, independently of the kernel, and compares."""
     found = entries(section(text, "The firmware's memory map, as found"))
     check(found, "the firmware's map was not shown")
-    usable = sum((last + 1) // PAGE - -(-first // PAGE)
-                 for first, last, kind in found if kind == "usable")
+    usable = sum(last + 1 - first for first, last, kind in found if kind == "usable")
     lines = "\n".join(section(text, "Where the firmware's usable memory went"))
     said = int(re.search(r"usable by the firmware's map\s+(\d+) bytes", lines)[1])
-    check(said == usable * PAGE, f"usable by the firmware: {usable * PAGE}, the kernel says {said}")
+    check(said == usable, f"usable by the firmware: {usable}, the kernel says {said}")
     taken = sum(int(m) for m in re.findall(r"^  less .*?(\d+)$", lines, re.M))
-    owned = int(re.search(r"owned by the frame allocator\s+\d+ = (\d+) frames", lines)[1])
+    owned = int(re.search(r"owned by the allocator\s+\d+ = (\d+) frames", lines)[1])
     check(owned * PAGE == said - taken, f"{owned} frames owned, {(said - taken) // PAGE} expected")
     canonical = entries(section(text, "The canonical map"))
     check(canonical == sorted(canonical), "the canonical map is not sorted")
@@ -50,6 +49,12 @@ def check_frames(text):
     listed = sum(last + 1 - first for first, last, kind in canonical if kind == "usable")
     check(listed == owned * PAGE, f"the canonical map lists {listed} usable bytes, "
                                   f"{owned * PAGE} are owned")
+
+
+def check_width(text):
+    """Every line fits the text screen; what the boot loader says is not ours."""
+    for line in text[text.find("Quire: "):].splitlines():
+        check(len(line) < 80, f"too long for the screen: {line}")
 
 
 def check_identity_gone(text):
@@ -68,6 +73,7 @@ def tour(memory, access, boot):
         check_tap(text)
         check_frames(text)
         check_identity_gone(text)
+        check_width(text)
         beyond = "512 MiB of RAM lie beyond the reach" in text
         check(beyond == (memory == "3584M"), f"beyond reach reported: {beyond}")
         protocol = {"multiboot": "Multiboot 1", "grub": "Multiboot 2"}[boot]
