@@ -119,11 +119,12 @@ TEST_F(FrameValidateTest, ABlockThatIsInNoList) {
 }
 
 TEST_F(FrameValidateTest, AFreeFrameThatIsNotUsable) {
-    // One free frame of block 1 is exchanged for one that is reserved (600 is position 88).
-    bits(1).clear(300, 1);
+    // One free frame of block 1 is exchanged for one that is reserved (600 is position 88); the
+    // largest hole stays.
+    bits(1).clear(200, 1);
     bits(1).set(100, 1);
     EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, 512));
-    bits(1).set(300, 1);
+    bits(1).set(200, 1);
     bits(1).clear(100, 1);
     // And in a block that has none at all.
     bits(4).set(0, 1);
