@@ -5,8 +5,8 @@ import re
 
 from machine import PROMPT, booted, check
 
-COMMANDS = ("help", "map", "frames", "walk", "regions", "heap", "fault", "probe", "overflow", "stress", "bench",
-            "tour", "test", "quit")
+COMMANDS = ("help", "map", "frames", "walk", "regions", "heap", "fault", "probe", "overflow",
+            "stress", "bench", "tour", "test", "quit")
 
 
 def says(machine, line, *wanted):

@@ -3,9 +3,13 @@
 
 import os
 import pathlib
+import pty
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from machine import Options, Session, check
 
@@ -42,6 +46,43 @@ def exit_status():
           f"a run out of time: {late.returncode} {late.stderr}")
 
 
+def on_a_terminal(keys):
+    """`./quire run` as a person has it: a terminal, keys, and a way out. Returns its exit status
+    and what was shown."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, str(EMULATE), "--no-build", "--mem", "16M"])
+    shown = b""
+    sent = False
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                data = os.read(terminal, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not data:
+                break
+            shown += data
+        if not sent and shown.endswith(b"quire> \x1b[0m"):
+            sent = True
+            os.write(terminal, keys)
+    else:
+        os.kill(process, signal.SIGKILL)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    return os.waitstatus_to_exitcode(status), shown.decode(errors="replace")
+
+
+def terminal():
+    for keys, wanted in ((b"heap\rquit\r", "live blocks"), (b"\x01x", "QEMU: Terminated"),
+                         (b"\x03heap\rquit\r", "^C")):
+        status, shown = on_a_terminal(keys)
+        check(status == 0, f"{keys}: the runner ended with {status}:\n{shown[-500:]}")
+        check(wanted in shown, f"{keys}: '{wanted}' was not shown:\n{shown[-500:]}")
+        check("\x1b[" in shown, "no colours on a terminal")
+
+
 def screenshot():
     with Session(Options(memory="16M", tour=False), limit=60) as machine:
         machine.wait_for("\nquire> ")
@@ -55,4 +96,5 @@ def screenshot():
 def cases():
     yield "runner/errors", errors
     yield "runner/exit status", exit_status
+    yield "runner/terminal", terminal
     yield "runner/screenshot", screenshot
