@@ -7,7 +7,7 @@ namespace {
 
 constexpr size_t value_column = 13;
 constexpr size_t line_width = 80;
-constexpr size_t longest_name = 40;
+constexpr size_t longest_name = 24;
 
 TextWriter& label(TextWriter& out, const char* name) {
     return out.put(name).column(value_column);
@@ -65,7 +65,7 @@ void write_rights(TextWriter& out, Protection protection) {
 }
 
 void write_distance(TextWriter& out, Bytes bytes) {
-    if (bytes.value() < page_size) {
+    if (bytes.value() < 64 * 1024) {
         out.decimal(bytes.value()).put(bytes == Bytes(1) ? " byte" : " bytes");
         return;
     }
@@ -174,12 +174,12 @@ void write_translation(TextWriter& out, const FaultReport& report) {
         case EntryState::present:
             break;
     }
-    out.put("maps it to ").address(found.physical(report.fault.address)).put('\n');
-    out.column(value_column);
-    write_rights(out, found.attributes.protection);
-    out.put(", ").put(to_string(found.attributes.type)).put(", in an entry for ");
+    out.put("maps it to ").address(found.physical(report.fault.address)).put(", in an entry for ");
     write_pages(out, found.pages.count());
     out.put('\n');
+    out.column(value_column);
+    write_rights(out, found.attributes.protection);
+    out.put(", ").put(to_string(found.attributes.type)).put('\n');
 }
 
 }  // namespace

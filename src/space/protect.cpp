@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Changing protection, which cuts regions and joins their pieces.
 #include "quire/space/space_core.hpp"
-#include "runs.hpp"
 
 namespace quire {
 namespace {
@@ -35,7 +34,7 @@ Status SpaceCore::protect(const PageRange& pages, Protection protection) {
     if (const Status good = check_changeable(pages); !good.ok()) return good;
     const size_t added = pieces_added(regions_, pages, protection);
     if (const Status ready = want_nodes(added); !ready.ok()) return ready;
-    if (const Status done = protect_runs(pages, protection); !done.ok()) return done;
+    if (const Status done = protect_mapped(pages, protection); !done.ok()) return done;
     Region* region = regions_.at_or_above(pages.first());
     while (region != nullptr && region->extent().first() <= pages.last()) {
         Region* next = RegionSet::next(*region);
@@ -48,12 +47,17 @@ Status SpaceCore::protect(const PageRange& pages, Protection protection) {
     return {};
 }
 
-Status SpaceCore::protect_runs(const PageRange& pages, Protection protection) {
-    Runs runs(regions_, pages, RunsDifferBy::nothing);
-    for (Run run = runs.next(); !run.pages.empty(); run = runs.next()) {
-        auto change = table_.protect(run.pages, protection, Holes::skip);
+// The page table's side, region by region: so each keeps no large page in common with its
+// neighbours, should it have to be given its protection back.
+Status SpaceCore::protect_mapped(const PageRange& pages, Protection protection) {
+    for (const Region* region = regions_.at_or_above(pages.first());
+         region != nullptr && region->extent().first() <= pages.last();
+         region = RegionSet::next(*region)) {
+        const PageRange part = region->pages.intersection(pages);
+        if (part.empty()) continue;
+        auto change = table_.protect(part, protection, Holes::skip);
         if (!change.ok()) {
-            undo_protect_runs(PageRange(pages.first(), run.pages.first() - pages.first()));
+            undo_protect_mapped(pages, *region);
             return change.failure();
         }
         change->spend(tlb_);
@@ -61,12 +65,9 @@ Status SpaceCore::protect_runs(const PageRange& pages, Protection protection) {
     return {};
 }
 
-// The regions still know what protection they had, and no large page lies across an end of `pages`
-// any more.
-void SpaceCore::undo_protect_runs(const PageRange& pages) {
-    if (pages.empty()) return;
-    for (const Region* region = regions_.at_or_above(pages.first());
-         region != nullptr && region->extent().first() <= pages.last();
+// Gives what lies below `end` its protection back, which the regions still know.
+void SpaceCore::undo_protect_mapped(const PageRange& pages, const Region& end) {
+    for (const Region* region = regions_.at_or_above(pages.first()); region != &end;
          region = RegionSet::next(*region)) {
         const PageRange part = region->pages.intersection(pages);
         if (part.empty()) continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The bodies of regions in a range, gathered into runs that the page table can change in one call.
+// The bodies of regions in a range, gathered into runs that the page table can unmap in one call.
 #pragma once
 
 #include "quire/paging/page_table.hpp"
@@ -18,14 +18,12 @@ constexpr UnmappedFrames fate_of_frames(Backing backing) {
                                                                      : UnmappedFrames::release;
 }
 
-enum class RunsDifferBy : uint8_t { nothing, fate_of_frames };
-
-// Bodies that touch come as one run, so that no large page lies across the border of two: one that
-// does belongs to regions with the same fate, since one caller mapped it.
+// Bodies that touch and share their fate come as one run. No large page lies across the border of
+// two runs then: one that did would have been mapped by one caller, and have one fate.
 class Runs {
   public:
-    Runs(const RegionSet& regions, const PageRange& pages, RunsDifferBy difference)
-        : pages_(pages), difference_(difference), region_(regions.at_or_above(pages.first())) {}
+    Runs(const RegionSet& regions, const PageRange& pages)
+        : pages_(pages), region_(regions.at_or_above(pages.first())) {}
 
     // The next run upwards; an empty one at the end.
     Run next() {
@@ -40,7 +38,7 @@ class Runs {
                 continue;
             }
             if (part.first() - run.pages.last() != PageCount(1)) break;
-            if (difference_ == RunsDifferBy::fate_of_frames && fate != run.frames) break;
+            if (fate != run.frames) break;
             run.pages = PageRange::between(run.pages.first(), part.last());
         }
         return run;
@@ -48,7 +46,6 @@ class Runs {
 
   private:
     PageRange pages_;
-    RunsDifferBy difference_;
     const Region* region_;
 };
 

@@ -42,7 +42,7 @@ Status SpaceCore::unmap(const PageRange& pages) {
 // run then changes nothing, and before any other the far end has been cut.
 Status SpaceCore::unmap_runs(const PageRange& pages) {
     constexpr const char* broken = "space: part of a range could not be unmapped";
-    Runs runs(regions_, pages, RunsDifferBy::fate_of_frames);
+    Runs runs(regions_, pages);
     Run run = runs.next();
     if (run.pages.empty()) return {};
     Cut cut;

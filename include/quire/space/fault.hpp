@@ -38,7 +38,7 @@ struct FaultReport {
     const char* likely_cause = "";
 };
 
-// At most 16 lines of at most 80 columns, each ended by a line break: the access, the region, its
+// At most 18 lines of at most 80 columns, each ended by a line break: the access, the region, its
 // neighbours with their distances, the page table's view, the likely cause. 1200 bytes hold any
 // report. Any context.
 void write(TextWriter& out, const FaultReport& report);

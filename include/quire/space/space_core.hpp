@@ -109,8 +109,8 @@ class SpaceCore {
     void remove_from_region(Region& region, const PageRange& pages);
     Result<Cut> cut_after(Page page);
     void undo_cut(const Cut& cut);
-    Status protect_runs(const PageRange& pages, Protection protection);
-    void undo_protect_runs(const PageRange& pages);
+    Status protect_mapped(const PageRange& pages, Protection protection);
+    void undo_protect_mapped(const PageRange& pages, const Region& end);
     void set_protection(Region& region, const PageRange& pages, Protection protection);
     Region& split_at(Region& region, Page first_of_upper);
     void join_pieces(const PageRange& pages);
