@@ -124,14 +124,15 @@ TEST_F(WholeSpaceTest, MapsAllOfItWithLargePages) {
     EXPECT_EQ(table().table_frames(), FrameCount(1));
 }
 
-TEST_F(WholeSpaceTest, MapsAllOfItWithSmallPages) {
-    // Frames that no large page can use, for all but one page.
-    const PageRange pages(Page(0), PageCount(0xfffff));
+TEST_F(WholeSpaceTest, MapsTheLastEighthWithSmallPages) {
+    // Frames that no large page can use.
+    const PageRange pages(Page(0xe0000), PageCount(0x20000));
     map(pages, Frame(1));
-    EXPECT_EQ(table().table_frames(), FrameCount(1 + 1024));
-    for (uint64_t page = 0; page < 0xfffff; page += 1021)
-        ASSERT_EQ(look(page * page_size)->frame, (page + 1) * page_size);
-    EXPECT_EQ(frame_behind(0xfffff000), std::nullopt);
+    EXPECT_EQ(table().table_frames(), FrameCount(1 + 128));
+    for (uint64_t i = 0; i < 0x20000; i += 1021)
+        ASSERT_EQ(look((0xe0000 + i) * page_size)->frame, (i + 1) * page_size);
+    EXPECT_EQ(frame_behind(0xffffffff), 0x20000u);
+    EXPECT_EQ(frame_behind(0xdfffffff), std::nullopt);
     ASSERT_TRUE(table().validate().ok());
     unmap(pages);
     EXPECT_EQ(table().table_frames(), FrameCount(1));
