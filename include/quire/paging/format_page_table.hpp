@@ -129,7 +129,7 @@ class FormatPageTable final : public PageTable {
     // detail/table_change.hpp
     Result<Plan> plan_change(const Session& session, const PageRange& pages, Holes holes,
                              const Change& change) const;
-    FlushRequest flush_request(const Plan& plan) const;
+    FlushRequest request_of(const Plan& plan) const;
     void split(const Session& session, Cursor& cursor, Entry entry, Reserve& reserve);
     void protect_present(const Session& session, const PageRange& pages, Protection protection,
                          Reserve& reserve);

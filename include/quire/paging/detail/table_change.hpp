@@ -25,7 +25,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::protect(const PageRange& p
     if (!reserved.ok()) return reserved.failure();
     protect_present(session, pages, protection, reserve);
     table_frames_ += plan->tables;
-    return make_invalidation(flush_request(*plan), AfterFlush::nothing);
+    return make_invalidation(request_of(*plan), AfterFlush::nothing);
 }
 
 template <PagingFormat Format, class Access>
@@ -49,7 +49,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::unmap(const PageRange& pag
     // Nothing was translated there, and no table went that a walk may have passed through.
     if (!plan->present && !detached) return Invalidation();
     waiting_ = frames == UnmappedFrames::release ? Waiting::tables_and_frames : Waiting::tables;
-    return make_invalidation(flush_request(*plan), AfterFlush::give_back);
+    return make_invalidation(request_of(*plan), AfterFlush::give_back);
 }
 
 // What the change will need and concern; or the first entry that stands in its way.
@@ -95,7 +95,7 @@ auto FormatPageTable<Format, Access>::plan_change(const Session& session, const 
 // any address inside it until all of it is flushed (SDM vol. 3A 4.10.2.3).
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-FlushRequest FormatPageTable<Format, Access>::flush_request(const Plan& plan) const {
+FlushRequest FormatPageTable<Format, Access>::request_of(const Plan& plan) const {
     return FlushRequest{root(), PageRange::between(plan.first, plan.last), plan.global};
 }
 
@@ -114,7 +114,7 @@ void FormatPageTable<Format, Access>::split(const Session& session, Cursor& curs
         for (unsigned index = 0; index < Format::entries; ++index)
             entries[index] = format().part(cursor.level(), entry, index);
     } while (!atomic::compare_exchange(cursor.entry(), entry, link));
-    detail::must(cursor.descend(link));
+    cursor.must_descend(link);
 }
 
 template <PagingFormat Format, class Access>
@@ -123,12 +123,12 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
                                                       const PageRange& pages, Protection protection,
                                                       Reserve& reserve) {
     Cursor cursor(bytes_, session, pages);
-    detail::must(cursor.start());
+    cursor.must_start();
     while (!cursor.done()) {
         Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
         if (kind == EntryKind::table) {
-            detail::must(cursor.descend(entry));
+            cursor.must_descend(entry);
             continue;
         }
         const bool changes =
@@ -140,7 +140,7 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
         while (changes && !atomic::compare_exchange(cursor.entry(), entry,
                                                     format().with_protection(entry, protection))) {
         }
-        detail::must(cursor.advance());
+        cursor.must_advance();
     }
 }
 
@@ -153,13 +153,13 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
     bool detached = false;
     {
         Cursor cursor(bytes_, session, pages);
-        detail::must(cursor.start());
+        cursor.must_start();
         while (!cursor.done()) {
             const Entry entry = cursor.load();
             const EntryKind kind = cursor.kind(entry);
             if (kind != EntryKind::empty && !cursor.is_whole()) {
                 if (kind == EntryKind::table) {
-                    detail::must(cursor.descend(entry));
+                    cursor.must_descend(entry);
                 } else {
                     split(session, cursor, entry, reserve);
                 }
@@ -175,7 +175,7 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
             } else if (kind != EntryKind::empty) {
                 atomic::store(cursor.entry(), Format::empty);
             }
-            detail::must(cursor.advance());
+            cursor.must_advance();
         }
     }
     // Only tables at the two ends were entered; they may hold nothing else now.
@@ -190,11 +190,11 @@ template <PagingFormat Format, class Access>
 bool FormatPageTable<Format, Access>::detach_vacant_tables(const Session& session, Page page) {
     Frame tables[Format::levels];
     Cursor cursor(bytes_, session, PageRange(page, PageCount(1)));
-    detail::must(cursor.start());
+    cursor.must_start();
     tables[cursor.level()] = cursor.table();
     for (Entry entry = cursor.load(); cursor.kind(entry) == EntryKind::table;
          entry = cursor.load()) {
-        detail::must(cursor.descend(entry));
+        cursor.must_descend(entry);
         tables[cursor.level()] = cursor.table();
     }
     bool detached = false;
@@ -257,12 +257,12 @@ void FormatPageTable<Format, Access>::finish(const FlushRequest& request) {
     const Session session = bytes_.begin();
     GiveBackVisitor visitor(*this);
     Cursor cursor(bytes_, session, request.pages);
-    detail::must(cursor.start());
+    cursor.must_start();
     while (!cursor.done()) {
         const Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
         if (kind == EntryKind::table) {
-            detail::must(cursor.descend(entry));
+            cursor.must_descend(entry);
             continue;
         }
         if (kind == EntryKind::parked || kind == EntryKind::detached) {
@@ -274,7 +274,7 @@ void FormatPageTable<Format, Access>::finish(const FlushRequest& request) {
             detail::TableTour tour(bytes_, session, visitor);
             detail::must(tour.from_detached(frame, cursor.level() - 1, cursor.at()));
         }
-        detail::must(cursor.advance());
+        cursor.must_advance();
     }
     waiting_ = Waiting::nothing;
 }
