@@ -79,9 +79,9 @@ Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstrai
         const bool crosses = zone != constraints.zone && (ends_.end(zone) & (hole_frames - 1)) != 0;
         const bool searched = only_hole_does && whole_zone && !crosses;
         if (!searched && free >= count) {
-            const Result<FrameRange> run = search(count, constraints, window_of(zone, constraints));
-            if (run.ok()) {
-                take(*run);
+            const FrameRange run = search(count, constraints, window_of(zone, constraints));
+            if (!run.empty()) {
+                take(run);
                 return run;
             }
         }
@@ -131,24 +131,22 @@ FrameCore::Window FrameCore::window_of(Zone lowest, const FrameConstraints& cons
     return {ends_.first(lowest), min(constraints.highest.value() + 1, ends_.end(constraints.zone))};
 }
 
-// The shortest free run that has room, and in it the lowest place: long runs stay long.
-Result<FrameRange> FrameCore::search(FrameCount count, const FrameConstraints& constraints,
-                                     const Window& window) const {
+// The lowest place in the shortest free run that has room, so that long runs stay long; an empty
+// range when there is none.
+FrameRange FrameCore::search(FrameCount count, const FrameConstraints& constraints,
+                             const Window& window) const {
     FrameRange best;
-    FrameCount best_length;
-    if (window.first < window.end) {
-        FreeRuns runs(sections_.all(), headers_, bits_, window.first, window.end - 1);
-        for (FrameRange run = runs.next(); !run.empty(); run = runs.next()) {
-            if (run.count() < count) continue;
-            if (!best.empty() && run.count() >= best_length) continue;
-            const FrameRange place = place_in(run, count, constraints);
-            if (place.empty()) continue;
-            best = place;
-            best_length = run.count();
-            if (best_length == count) break;
-        }
+    FrameCount best_length(UINT64_MAX);
+    if (window.first >= window.end) return best;
+    FreeRuns runs(sections_.all(), headers_, bits_, window.first, window.end - 1);
+    for (FrameRange run = runs.next(); !run.empty(); run = runs.next()) {
+        if (run.count() < count || run.count() >= best_length) continue;
+        const FrameRange place = place_in(run, count, constraints);
+        if (place.empty()) continue;
+        best = place;
+        best_length = run.count();
+        if (best_length == count) break;
     }
-    if (best.empty()) return Failure{Error::out_of_frames, count.value()};
     return best;
 }
 

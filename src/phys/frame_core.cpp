@@ -76,9 +76,10 @@ void FrameCore::fill_bitmaps() {
             construct_at(&headers_[section.first_block + i])->zone = section.zone;
         }
     }
-    for_each_managed_run(*map_, [&](const FrameRange& run, MemoryKind kind) {
-        if (kind != MemoryKind::usable) return;
-        for (FrameRange rest = run; !rest.empty();) {
+    ManagedRuns runs(*map_);
+    for (ManagedRun run = runs.next(); !run.frames.empty(); run = runs.next()) {
+        if (run.kind != MemoryKind::usable) continue;
+        for (FrameRange rest = run.frames; !rest.empty();) {
             const BlockPiece piece = sections_.piece(rest);
             const unsigned count = static_cast<unsigned>(piece.count);
             BlockHeader& header = headers_[piece.block];
@@ -89,7 +90,7 @@ void FrameCore::fill_bitmaps() {
             counters.free += FrameCount(count);
             rest = rest.without_prefix(FrameCount(count));
         }
-    });
+    }
 }
 
 // Blocks that are usable in part, now or after a release, get a bitmap that says which part.
@@ -103,9 +104,10 @@ void FrameCore::add_masks() {
             masks_[header.mask] = bits_[block];
         }
     }
-    for_each_managed_run(*map_, [&](const FrameRange& run, MemoryKind kind) {
-        if (kind == MemoryKind::usable) return;
-        for (FrameRange rest = run; !rest.empty();) {
+    ManagedRuns runs(*map_);
+    for (ManagedRun run = runs.next(); !run.frames.empty(); run = runs.next()) {
+        if (run.kind == MemoryKind::usable) continue;
+        for (FrameRange rest = run.frames; !rest.empty();) {
             const BlockPiece piece = sections_.piece(rest);
             BlockHeader& header = headers_[piece.block];
             if (header.mask == BlockHeader::none_usable) {
@@ -114,7 +116,7 @@ void FrameCore::add_masks() {
             }
             rest = rest.without_prefix(FrameCount(piece.count));
         }
-    });
+    }
 }
 
 void FrameCore::list_blocks() {

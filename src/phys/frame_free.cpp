@@ -54,9 +54,9 @@ Status FrameCore::check_releasable(const FrameRange& frames) const {
     // All frames below this one are usable or of kinds that may be released.
     uint64_t end = frames.first().value();
     if (map_ == nullptr) return Failure{Error::out_of_range, end};
-    for_each_managed_run(*map_, [&](const FrameRange& run, MemoryKind) {
-        if (run.contains(Frame(end))) end = run.last().value() + 1;
-    });
+    ManagedRuns runs(*map_);
+    for (ManagedRun run = runs.next(); !run.frames.empty(); run = runs.next())
+        if (run.frames.contains(Frame(end))) end = run.frames.last().value() + 1;
     const FrameCount good(min(end - frames.first().value(), frames.count().value()));
     // Those that are usable, or have been released before, cannot be released.
     for (FrameRange rest = frames.prefix(good); !rest.empty();) {

@@ -17,85 +17,97 @@ constexpr uint64_t block_number(Frame frame) {
     return frame.value() >> block_order;
 }
 
-// Calls `visit` for each run of frames without a large hole in it.
-void for_each_cluster(const MemoryMap& map, FunctionRef<void(const FrameRange&)> visit) {
-    FrameRange cluster;
-    for_each_managed_run(map, [&](const FrameRange& run, MemoryKind) {
-        if (cluster.empty()) {
-            cluster = run;
-            return;
+// Runs of frames without a large hole in them, in ascending order; an empty one ends them.
+class Clusters {
+  public:
+    explicit Clusters(const MemoryMap& map) : runs_(map), ahead_(runs_.next().frames) {}
+    FrameRange next() {
+        FrameRange cluster = ahead_;
+        while (!ahead_.empty()) {
+            ahead_ = runs_.next().frames;
+            const bool ends = ahead_.empty() || block_number(ahead_.first()) >
+                                                    block_number(cluster.last()) + hole_blocks;
+            if (ends) break;
+            cluster = FrameRange::between(cluster.first(), ahead_.last());
         }
-        if (block_number(run.first()) > block_number(cluster.last()) + hole_blocks) {
-            visit(cluster);
-            cluster = run;
-            return;
-        }
-        cluster = FrameRange::between(cluster.first(), run.last());
-    });
-    if (!cluster.empty()) visit(cluster);
-}
+        return cluster;
+    }
 
-// Calls `visit` for each cluster's part in each zone.
-void for_each_section(const MemoryMap& map, const ZoneEnds& ends,
-                      FunctionRef<void(const FrameSection&)> visit) {
-    FrameSection section;
-    for_each_cluster(map, [&](const FrameRange& cluster) {
-        section.first = cluster.first().value();
-        while (section.first <= cluster.last().value()) {
-            section.zone = ends.of(section.first);
-            section.last = min(cluster.last().value(), ends.end(section.zone) - 1);
-            visit(section);
-            section.first_block += section.blocks();
-            section.first = section.last + 1;
-        }
-    });
-}
+  private:
+    ManagedRuns runs_;
+    FrameRange ahead_;
+};
+
+// The parts of clusters in each zone, in ascending order.
+class SectionCutter {
+  public:
+    SectionCutter(const MemoryMap& map, const ZoneEnds& ends) : clusters_(map), ends_(ends) {}
+    // False when there are no more.
+    bool next(FrameSection& section) {
+        if (rest_.empty()) rest_ = clusters_.next();
+        if (rest_.empty()) return false;
+        section.first = rest_.first().value();
+        section.zone = ends_.of(section.first);
+        section.last = min(rest_.last().value(), ends_.end(section.zone) - 1);
+        section.first_block = next_block_;
+        next_block_ += section.blocks();
+        rest_ = rest_.without_prefix(FrameCount(section.last - section.first + 1));
+        return true;
+    }
+
+  private:
+    Clusters clusters_;
+    const ZoneEnds& ends_;
+    FrameRange rest_;
+    uint32_t next_block_ = 0;
+};
 
 }  // namespace
 
-void for_each_managed_run(const MemoryMap& map,
-                          FunctionRef<void(const FrameRange& run, MemoryKind kind)> visit) {
+ManagedRuns::ManagedRuns(const MemoryMap& map) : entries_(map.entries()) {
     const FrameRange usable = map.usable_hull();
     if (usable.empty()) return;
     const uint64_t lowest = usable.first().value();
     const uint64_t highest = usable.last().value();
-    const FrameRange window =
-        FrameRange::between(Frame(lowest - min(lowest, margin_frames)),
-                            Frame(highest + min(Frame::highest - highest, margin_frames)));
-    for (const MemoryEntry& entry : map.entries()) {
+    window_ = FrameRange::between(Frame(lowest - min(lowest, margin_frames)),
+                                  Frame(highest + min(Frame::highest - highest, margin_frames)));
+}
+
+ManagedRun ManagedRuns::next() {
+    while (index_ < entries_.size()) {
+        const MemoryEntry& entry = entries_[index_++];
         if (entry.kind != MemoryKind::usable && !is_releasable(entry.kind)) continue;
-        const FrameRange run = frames_inside(entry.range).intersection(window);
-        if (!run.empty()) visit(run, entry.kind);
+        const FrameRange frames = frames_inside(entry.range).intersection(window_);
+        if (!frames.empty()) return {frames, entry.kind};
     }
+    return {};
 }
 
 FrameLayout frame_layout(const MemoryMap& map) {
     FrameLayout layout;
-    for_each_cluster(map, [&](const FrameRange& cluster) {
+    Clusters clusters(map);
+    for (FrameRange cluster = clusters.next(); !cluster.empty(); cluster = clusters.next()) {
         ++layout.sections;
         layout.blocks += block_number(cluster.last()) - block_number(cluster.first()) + 1;
-    });
+    }
     // Blocks below this number have been counted.
     uint64_t counted = 0;
-    const auto count_mask = [&](uint64_t block) {
-        if (block < counted) return;
-        ++layout.masks;
-        counted = block + 1;
+    const auto count_masks = [&](uint64_t first, uint64_t last) {
+        if (last < counted) return;
+        layout.masks += last + 1 - max(first, counted);
+        counted = last + 1;
     };
-    for_each_managed_run(map, [&](const FrameRange& run, MemoryKind kind) {
-        const uint64_t first = block_number(run.first());
-        const uint64_t last = block_number(run.last());
-        if (kind == MemoryKind::usable) {
-            if (run.first().value() % block_frames != 0) count_mask(first);
-            if (run.last().value() % block_frames != block_frames - 1) count_mask(last);
-            return;
+    ManagedRuns runs(map);
+    for (ManagedRun run = runs.next(); !run.frames.empty(); run = runs.next()) {
+        const uint64_t first = block_number(run.frames.first());
+        const uint64_t last = block_number(run.frames.last());
+        if (run.kind != MemoryKind::usable) {
+            count_masks(first, last);
+            continue;
         }
-        count_mask(first);
-        if (last >= counted) {
-            layout.masks += last + 1 - counted;
-            counted = last + 1;
-        }
-    });
+        if (run.frames.first().value() % block_frames != 0) count_masks(first, first);
+        if (run.frames.last().value() % block_frames != block_frames - 1) count_masks(last, last);
+    }
     // The ends of two zones, each of which may cut a block in two.
     layout.sections += 2;
     layout.blocks += 2;
@@ -104,19 +116,19 @@ FrameLayout frame_layout(const MemoryMap& map) {
 }
 
 FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table) {
+    SectionCutter cutter(map, ends);
     size_t used = 0;
-    for_each_section(map, ends, [&](const FrameSection& section) { table[used++] = section; });
+    for (FrameSection section; cutter.next(section); ++used)
+        table[used] = section;
     table_ = table.first(used);
 }
 
 bool FrameSections::agrees_with(const MemoryMap& map, const ZoneEnds& ends) const {
+    SectionCutter cutter(map, ends);
     size_t seen = 0;
-    bool same = true;
-    for_each_section(map, ends, [&](const FrameSection& section) {
-        same = same && seen < table_.size() && table_[seen] == section;
-        ++seen;
-    });
-    return same && seen == table_.size();
+    for (FrameSection section; cutter.next(section); ++seen)
+        if (seen == table_.size() || table_[seen] != section) return false;
+    return seen == table_.size();
 }
 
 uint32_t FrameSections::blocks() const {

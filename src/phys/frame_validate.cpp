@@ -54,16 +54,15 @@ Status FrameCore::check_block(const FrameSection& section, uint32_t block,
 // as many releasable ones as were released, and no others.
 Status FrameCore::check_usable() const {
     FrameCount released;
-    Status missing;
-    for_each_managed_run(*map_, [&](const FrameRange& run, MemoryKind kind) {
-        const FrameCount usable = usable_of(run);
-        if (is_releasable(kind)) {
+    ManagedRuns runs(*map_);
+    for (ManagedRun run = runs.next(); !run.frames.empty(); run = runs.next()) {
+        const FrameCount usable = usable_of(run.frames);
+        if (is_releasable(run.kind)) {
             released += usable;
-        } else if (usable != run.count() && missing.ok()) {
-            missing = Failure{Error::corrupted, run.first().value()};
+        } else if (usable != run.frames.count()) {
+            return Failure{Error::corrupted, run.frames.first().value()};
         }
-    });
-    if (!missing.ok()) return missing;
+    }
     if (released != released_) return Failure{Error::corrupted, released.value()};
     const FrameCount total = counters().total;
     if (total != map_->usable_frames() + released_) {

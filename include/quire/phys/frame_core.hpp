@@ -84,8 +84,8 @@ class FrameCore {
     // frame_allocate.cpp: where frames are taken from
     bool find_hole(unsigned order, Zone zone, Found& found) const;
     FrameRange take_from_hole(const Found& found, FrameCount count);
-    Result<FrameRange> search(FrameCount count, const FrameConstraints& constraints,
-                              const Window& window) const;
+    FrameRange search(FrameCount count, const FrameConstraints& constraints,
+                      const Window& window) const;
     Window window_of(Zone lowest, const FrameConstraints& constraints) const;
     bool lies_below(Zone zone, Frame highest) const;
     FrameCount free_frames(Zone zone) const { return counters_[static_cast<size_t>(zone)].free; }

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "quire/base/function_ref.hpp"
 #include "quire/base/range.hpp"
 #include "quire/base/span.hpp"
 #include "quire/boot/memory_map.hpp"
@@ -70,11 +69,26 @@ struct FrameLayout {
 // O(entries).
 FrameLayout frame_layout(const MemoryMap& map);
 
-// Calls `visit` for each run of memory that is usable or may be released later, in ascending order.
-// Releasable memory counts no further than 32 MiB outside the hull of what is usable: a firmware
-// table that claims to fill a terabyte shall cost nothing. O(entries).
-void for_each_managed_run(const MemoryMap& map,
-                          FunctionRef<void(const FrameRange& run, MemoryKind kind)> visit);
+// A run of memory that the allocator keeps books of: usable, or of a kind that may be released.
+struct ManagedRun {
+    FrameRange frames;
+    MemoryKind kind = MemoryKind::usable;
+};
+
+// The managed runs of a map, in ascending order. Releasable memory counts no further than 32 MiB
+// outside the hull of what is usable: a firmware table that claims to fill a terabyte shall cost
+// nothing. O(entries) for all.
+class ManagedRuns {
+  public:
+    explicit ManagedRuns(const MemoryMap& map);
+    // The next run; one without frames when there are no more.
+    ManagedRun next();
+
+  private:
+    Span<const MemoryEntry> entries_;
+    size_t index_ = 0;
+    FrameRange window_;
+};
 
 // The table of sections, in ascending order. Reading is O(log sections); there are 2 or 3.
 class FrameSections {
