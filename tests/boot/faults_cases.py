@@ -33,11 +33,14 @@ def reports():
 def stack_overflow(access):
     """The stack's guard is hit, there is no stack to say so on, and it is said all the same."""
     with booted(memory="32M", access=access) as machine:
+        root = re.search(r"its root at 0x([0-9a-f]+)", machine.ask("walk"))[1]
         machine.send("overflow")
         verdict = machine.wait_for_exit()
         check(verdict == "panic", f"the machine ended with {verdict}:\n{machine.tail()}")
         check("PANIC: double fault" in machine.text, f"no word of it:\n{machine.tail()}")
         check("ran into its guard page" in machine.text, f"no cause:\n{machine.tail()}")
+        check(f"cr3 0x{root}" in machine.text,
+              f"it was said on another page table than 0x{root}:\n{machine.tail()}")
 
 
 def too_little():

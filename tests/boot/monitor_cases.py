@@ -68,7 +68,8 @@ def editing():
         "control A and E": b"eap\x01h\x05\r",
         "giving up the line": b"sausage\x03heap\r",
         "history": up + b"\r",
-        "history, further back": b"nonsense\r" + up + up + down + up + b"\r",
+        "history, further back": b"sausage\r" + up + up + b"\r",
+        "history, there and back": b"nonsense\r" + up * 3 + down + b"\r",
         "a key that means nothing": b"he\x1b[5~ap\r",
     }
     with booted(memory="32M") as machine:

@@ -168,8 +168,8 @@ void handle_double_fault() {
     const traps::InterruptedState state = traps::interrupted_by_double_fault();
     const uintptr_t guard = reinterpret_cast<uintptr_t>(kernel_stack_guard);
     const Palette& colors = console().palette();
-    print("\n%sPANIC: double fault%s at 0x%08x, stack pointer 0x%08x\n", colors.bad, colors.plain,
-          state.eip, state.esp);
+    print("\n%sPANIC: double fault%s at 0x%08x, stack pointer 0x%08x, cr3 0x%08x\n", colors.bad,
+          colors.plain, state.eip, state.esp, cpu::read_cr3());
     if (state.esp >= guard && state.esp <= guard + 4096 + 128) {
         print("  the kernel's stack ran into its guard page at 0x%08x\n",
               static_cast<uint32_t>(guard));
