@@ -118,7 +118,8 @@ class FormatPageTable final : public PageTable {
 
     // detail/table_fill.hpp
     Status check_pages(const PageRange& pages) const;
-    Status check_frames(const PageRange& pages, Frame first) const;
+    [[gnu::noinline]] Status check_mapping(const PageRange& pages, Frame first,
+                                           const Attributes& attributes) const;
     Status fill(const PageRange& pages, const Filling& filling);
     Result<size_t> count_tables(const Session& session, const PageRange& pages,
                                 const Filling& filling) const;

@@ -51,6 +51,10 @@ class Cursor {
     Status descend(Entry entry) {
         return open(bytes_.format().frame_of(level_, entry), level_ - 1);
     }
+    // The same moves for a pass over what another pass has seen already: they cannot fail.
+    [[gnu::noinline]] void must_start() { must(start()); }
+    [[gnu::noinline]] void must_descend(Entry entry) { must(descend(entry)); }
+    [[gnu::noinline]] void must_advance() { must(advance()); }
     // Goes to the slot after this one, from the root down when it lies in another table.
     Status advance() {
         const Page end = slot().last();
@@ -64,7 +68,7 @@ class Cursor {
     }
 
   private:
-    Status open(Frame table, unsigned level) {
+    [[gnu::noinline]] Status open(Frame table, unsigned level) {
         auto opened = bytes_.open(session_, table, level, at_);
         if (!opened.ok()) return opened.failure();
         opened_ = move(*opened);

@@ -39,7 +39,7 @@ class Filling {
     }
 
     // The entry for the slot that starts with `page`, in the table with that frame.
-    Entry entry(unsigned level, Page page, Frame table) const {
+    [[gnu::noinline]] Entry entry(unsigned level, Page page, Frame table) const {
         switch (content_) {
             case Content::payload:
                 return format_.absent(EntryKind::payload, payload_);
@@ -53,7 +53,7 @@ class Filling {
 
     // Tables that it takes to fill a part of an empty slot of that level: each slot that is touched
     // needs one, unless it lies inside a slot of its own or a higher level that one entry fills.
-    size_t tables_needed(const PageRange& part, unsigned level) const {
+    [[gnu::noinline]] size_t tables_needed(const PageRange& part, unsigned level) const {
         size_t tables = 0;
         for (unsigned lower = 1; lower <= level; ++lower) {
             tables += Shape::slots(part, lower);

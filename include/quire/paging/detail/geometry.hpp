@@ -47,7 +47,8 @@ struct Geometry {
     }
     // Tables that it takes to change a part of a leaf of that level but not the rest: one for each
     // slot, of that level and below, that the part covers partially.
-    static constexpr size_t tables_to_split(const PageRange& part, unsigned level) {
+    [[gnu::noinline]] static constexpr size_t tables_to_split(const PageRange& part,
+                                                              unsigned level) {
         size_t tables = 0;
         for (unsigned upper = level; upper > 0; --upper)
             tables += slots(part, upper) - whole_slots(part, upper);

@@ -87,10 +87,16 @@ Status FormatPageTable<Format, Access>::check_pages(const PageRange& pages) cons
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Status FormatPageTable<Format, Access>::check_frames(const PageRange& pages, Frame first) const {
+Status FormatPageTable<Format, Access>::check_mapping(const PageRange& pages, Frame first,
+                                                      const Attributes& attributes) const {
+    const Status range = check_pages(pages);
+    if (!range.ok()) return range;
     const uint64_t more = pages.count().value() - 1;
     if (first > Format::highest_frame || more > (Format::highest_frame - first).value()) {
         return Failure{Error::out_of_range, address_of(first).value()};
+    }
+    if (!format().check(attributes).ok()) {
+        return Failure{Error::unsupported, address_of(pages.first()).value()};
     }
     return {};
 }
@@ -99,16 +105,11 @@ template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Result<Invalidation> FormatPageTable<Format, Access>::map(const PageRange& pages, Frame first,
                                                           const Attributes& attributes) {
-    const Status range = check_pages(pages);
-    if (!range.ok()) return range.failure();
-    const Status frames = check_frames(pages, first);
-    if (!frames.ok()) return frames.failure();
-    if (!format().check(attributes).ok()) {
-        return Failure{Error::unsupported, address_of(pages.first()).value()};
+    Status done = check_mapping(pages, first, attributes);
+    if (done.ok()) {
+        done = fill(pages, Filling::frames(format(), pages.first(), first, attributes));
     }
-    const auto filling = Filling::frames(format(), pages.first(), first, attributes);
-    const Status filled = fill(pages, filling);
-    if (!filled.ok()) return filled.failure();
+    if (!done.ok()) return done.failure();
     // No TLB holds anything about an entry that was not present (SDM vol. 3A 4.10.4.3).
     return Invalidation();
 }
@@ -134,9 +135,9 @@ Result<Frame> FormatPageTable<Format, Access>::map_own_leaf_table(const PageRang
     if (!filled.ok()) return filled.failure();
     const Session session = bytes_.begin();
     Cursor cursor(bytes_, session, pages);
-    detail::must(cursor.start());
+    cursor.must_start();
     while (cursor.level() > 0)
-        detail::must(cursor.descend(cursor.load()));
+        cursor.must_descend(cursor.load());
     return cursor.table();
 }
 
@@ -190,25 +191,29 @@ template <PagingFormat Format, class Access>
 void FormatPageTable<Format, Access>::fill_empty(const Session& session, const PageRange& pages,
                                                  const Filling& filling, Reserve& reserve) {
     Cursor cursor(bytes_, session, pages);
-    detail::must(cursor.start());
+    cursor.must_start();
     while (!cursor.done()) {
         const Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
         const unsigned level = cursor.level();
         if (kind == EntryKind::table) {
-            detail::must(cursor.descend(entry));
+            cursor.must_descend(entry);
         } else if (kind != EntryKind::empty) {
             // It came filled with the table that it is in.
-            detail::must(cursor.advance());
+            cursor.must_advance();
         } else if (level == 0 || (cursor.is_whole() && filling.fits(level))) {
             atomic::store(cursor.entry(), filling.entry(level, cursor.at(), cursor.table()));
-            detail::must(cursor.advance());
+            cursor.must_advance();
         } else {
             const Frame table = make_table(session, cursor, pages, filling, reserve);
             const Entry link = format().table(table);
             atomic::store(cursor.entry(), link, MemoryOrder::release);
             // A leaf table is complete; in others there may be slots that need tables in turn.
-            detail::must(level == 1 ? cursor.advance() : cursor.descend(link));
+            if (level == 1) {
+                cursor.must_advance();
+            } else {
+                cursor.must_descend(link);
+            }
         }
     }
 }

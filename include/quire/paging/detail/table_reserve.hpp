@@ -30,7 +30,7 @@ class TableReserve {
 
     // Takes `count` frames, or none. Errors: as the source; unreachable (a frame above the
     // format's highest, or not in reach of the access).
-    Status reserve(size_t count) {
+    [[gnu::noinline]] Status reserve(size_t count) {
         while (count_ < count) {
             const auto frame = source_.allocate_frame();
             if (!frame.ok()) {
@@ -48,7 +48,7 @@ class TableReserve {
     }
 
     // One of them, with anything in it. There must be one left.
-    Frame take() {
+    [[gnu::noinline]] Frame take() {
         if (count_ == 0) trap();
         const Frame frame = first_;
         auto opened = bytes_.open_unlinked(session_, frame);
@@ -60,7 +60,7 @@ class TableReserve {
     }
 
   private:
-    Status add(Frame frame) {
+    [[gnu::noinline]] Status add(Frame frame) {
         if (frame > Format::highest_frame) {
             return Failure{Error::unreachable, address_of(frame).value()};
         }
@@ -72,7 +72,7 @@ class TableReserve {
         ++count_;
         return {};
     }
-    void roll_back_reserve() {
+    [[gnu::noinline]] void roll_back_reserve() {
         while (count_ > 0)
             give_back(take());
     }
