@@ -9,6 +9,12 @@ namespace quire {
 
 namespace detail {
 
+namespace {
+
+constexpr BootInformation nothing_known;
+
+}  // namespace
+
 Result<BootBytes> read_bytes(PhysicalReader read, PhysicalAddress address, size_t bytes) {
     if (!PhysicalRange::from(address, Bytes(bytes)).ok()) {
         return Failure{Error::bad_boot_information, address.value()};
@@ -49,6 +55,20 @@ Status add_module(MemoryMapBuilder& builder, BootInformation& information, uint3
     return {};
 }
 
+namespace {
+
+Status parse(uint32_t magic, PhysicalAddress address, PhysicalReader read,
+             MemoryMapBuilder& builder, BootInformation& information) {
+    const bool first_protocol = magic == multiboot1_magic;
+    if (!first_protocol && magic != multiboot2_magic) return Failure{Error::bad_argument, magic};
+    information.protocol = first_protocol ? "Multiboot 1" : "Multiboot 2";
+    const Status parsed = first_protocol ? parse_multiboot1(address, read, builder, information)
+                                         : parse_multiboot2(address, read, builder, information);
+    return parsed.ok() ? reserve_pc_low_memory(builder) : parsed;
+}
+
+}  // namespace
+
 }  // namespace detail
 
 const unsigned char* BootMapping::operator()(PhysicalAddress address, size_t bytes) const {
@@ -58,18 +78,13 @@ const unsigned char* BootMapping::operator()(PhysicalAddress address, size_t byt
         VirtualAddress(static_cast<uintptr_t>(address.value())));
 }
 
+// One result, made where the caller wants it: it is half a KiB, which need not be on the stack
+// twice.
 Result<BootInformation> parse_multiboot(uint32_t magic, PhysicalAddress information,
                                         PhysicalReader read, MemoryMapBuilder& builder) {
-    const bool first_protocol = magic == multiboot1_magic;
-    if (!first_protocol && magic != multiboot2_magic) return Failure{Error::bad_argument, magic};
-    BootInformation result;
-    result.protocol = first_protocol ? "Multiboot 1" : "Multiboot 2";
-    const Status parsed = first_protocol
-                              ? detail::parse_multiboot1(information, read, builder, result)
-                              : detail::parse_multiboot2(information, read, builder, result);
-    if (!parsed.ok()) return parsed.failure();
-    const Status reserved = reserve_pc_low_memory(builder);
-    if (!reserved.ok()) return reserved.failure();
+    Result<BootInformation> result(detail::nothing_known);
+    const Status parsed = detail::parse(magic, information, read, builder, *result);
+    if (!parsed.ok()) construct_at(&result, parsed.failure());
     return result;
 }
 

@@ -37,6 +37,8 @@ constexpr size_t module_bytes = 16;
 constexpr size_t entry_header_bytes = 4;  // an entry's size, which does not count itself
 constexpr size_t entry_least_bytes = 20;  // base, length, type
 
+// Its steps are kept apart in the object code too: inlined into one function, they would all have
+// their room on the stack at the same time.
 class Parser {
   public:
     Parser(PhysicalReader read, MemoryMapBuilder& builder, BootInformation& information)
@@ -80,7 +82,7 @@ class Parser {
     }
 
     // A string at address zero is one that is not there.
-    Status parse_string(uint32_t address, const char*& string) {
+    [[gnu::noinline]] Status parse_string(uint32_t address, const char*& string) {
         if (address == 0) return {};
         const auto bytes = read_string(read_, PhysicalAddress(address));
         if (!bytes.ok()) return bytes.failure();
@@ -88,7 +90,8 @@ class Parser {
         return reserve(PhysicalAddress(address), bytes->size());
     }
 
-    Status parse_memory(BootBytes fields, uint32_t flags, PhysicalAddress address) {
+    [[gnu::noinline]] Status parse_memory(BootBytes fields, uint32_t flags,
+                                          PhysicalAddress address) {
         size_t entries = 0;
         if ((flags & has_map) != 0) {
             const auto parsed =
@@ -104,7 +107,7 @@ class Parser {
     }
 
     // The entries in the map.
-    Result<size_t> parse_map(PhysicalAddress address, size_t bytes) {
+    [[gnu::noinline]] Result<size_t> parse_map(PhysicalAddress address, size_t bytes) {
         if (bytes == 0) return size_t{0};
         const auto map = read_bytes(read_, address, bytes);
         if (!map.ok()) return map.failure();
@@ -126,7 +129,7 @@ class Parser {
         return entries;
     }
 
-    Status parse_modules(PhysicalAddress address, size_t count) {
+    [[gnu::noinline]] Status parse_modules(PhysicalAddress address, size_t count) {
         if (count == 0) return {};
         if (count > boot_module_capacity) return Failure{Error::too_many, address.value()};
         const auto list = read_bytes(read_, address, count * module_bytes);

@@ -48,7 +48,7 @@ class Parser {
   private:
     Failure bad(Error error) const { return Failure{error, address_.value() + at_}; }
 
-    Status parse_tag(Tag type, BootBytes tag) {
+    [[gnu::noinline]] Status parse_tag(Tag type, BootBytes tag) {
         switch (type) {
             case Tag::command_line:
                 return parse_string(tag, header_bytes, information_.command_line);
@@ -85,7 +85,7 @@ class Parser {
         return add_module(builder_, information_, field32(tag, 8), field32(tag, 12), command_line);
     }
 
-    Status parse_map(BootBytes tag) {
+    [[gnu::noinline]] Status parse_map(BootBytes tag) {
         if (tag.size() < map_header_bytes) return bad(Error::bad_boot_information);
         const size_t entry_bytes = field32(tag, 8);
         if (entry_bytes < entry_least_bytes) return bad(Error::bad_boot_information);
