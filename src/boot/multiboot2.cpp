@@ -30,23 +30,25 @@ class Parser {
         : address_(address), builder_(builder), information_(information) {}
 
     Status parse(BootBytes block) {
-        for (size_t at = header_bytes;;) {
-            at_ = at;
-            if (at > block.size() || block.size() - at < header_bytes) return bad(Error::truncated);
-            const auto type = static_cast<Tag>(field32(block, at));
-            const size_t size = field32(block, at + 4);
-            if (size < header_bytes) return bad(Error::bad_boot_information);
-            if (size > block.size() - at) return bad(Error::truncated);
+        for (;;) {
+            if (at_ > block.size() || block.size() - at_ < header_bytes) {
+                return Failure{Error::truncated, where()};
+            }
+            const auto type = static_cast<Tag>(field32(block, at_));
+            const size_t size = field32(block, at_ + 4);
+            if (size < header_bytes) return Failure{Error::bad_boot_information, where()};
+            if (size > block.size() - at_) return Failure{Error::truncated, where()};
             if (type == Tag::end) return finish();
-            const Status parsed = parse_tag(type, block.subspan(at, size));
+            const Status parsed = parse_tag(type, block.subspan(at_, size));
             if (!parsed.ok()) return parsed;
             // Cannot overflow: a block is in memory, and so ends below the top by more than this.
-            at += (size + alignment - 1) & ~(alignment - 1);
+            at_ += (size + alignment - 1) & ~(alignment - 1);
         }
     }
 
   private:
-    Failure bad(Error error) const { return Failure{error, address_.value() + at_}; }
+    // The address of the tag that is parsed.
+    uint64_t where() const { return address_.value() + at_; }
 
     [[gnu::noinline]] Status parse_tag(Tag type, BootBytes tag) {
         switch (type) {
@@ -57,7 +59,7 @@ class Parser {
             case Tag::module:
                 return parse_module(tag);
             case Tag::sizes:
-                if (tag.size() < sizes_bytes) return bad(Error::bad_boot_information);
+                if (tag.size() < sizes_bytes) return Failure{Error::bad_boot_information, where()};
                 sizes_ = tag;
                 return {};
             case Tag::map:
@@ -74,11 +76,11 @@ class Parser {
             string = reinterpret_cast<const char*>(tag.data() + offset);
             return {};
         }
-        return bad(Error::bad_boot_information);
+        return Failure{Error::bad_boot_information, where()};
     }
 
     Status parse_module(BootBytes tag) {
-        if (tag.size() < module_least_bytes) return bad(Error::bad_boot_information);
+        if (tag.size() < module_least_bytes) return Failure{Error::bad_boot_information, where()};
         const char* command_line = nullptr;
         const Status named = parse_string(tag, 16, command_line);
         if (!named.ok()) return named;
@@ -86,9 +88,9 @@ class Parser {
     }
 
     [[gnu::noinline]] Status parse_map(BootBytes tag) {
-        if (tag.size() < map_header_bytes) return bad(Error::bad_boot_information);
+        if (tag.size() < map_header_bytes) return Failure{Error::bad_boot_information, where()};
         const size_t entry_bytes = field32(tag, 8);
-        if (entry_bytes < entry_least_bytes) return bad(Error::bad_boot_information);
+        if (entry_bytes < entry_least_bytes) return Failure{Error::bad_boot_information, where()};
         BootBytes rest = tag.subspan(map_header_bytes, tag.size() - map_header_bytes);
         while (rest.size() >= entry_bytes) {
             add_e820(builder_, field64(rest, 0), field64(rest, 8), field32(rest, 16));
@@ -96,8 +98,8 @@ class Parser {
             rest = rest.subspan(entry_bytes, rest.size() - entry_bytes);
         }
         if (!rest.empty()) {
-            builder_.note(RepairKind::truncated_entry,
-                          address_.value() + at_ + tag.size() - rest.size(), rest.size());
+            builder_.note(RepairKind::truncated_entry, where() + tag.size() - rest.size(),
+                          rest.size());
         }
         return {};
     }
@@ -109,7 +111,7 @@ class Parser {
     }
 
     PhysicalAddress address_;
-    size_t at_ = 0;  // offset of the tag that is parsed
+    size_t at_ = header_bytes;  // offset of the tag that is parsed
     BootBytes sizes_;
     bool has_map_ = false;
     MemoryMapBuilder& builder_;
