@@ -17,6 +17,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+/* A structure and a function may share a name, as POSIX's stat do; GCC warns of it in C++. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 #endif
 
 /* Errors, in the order of quire::Error. */
@@ -174,6 +177,7 @@ void quire_free(void* block);
 size_t quire_malloc_usable_size(const void* block);
 
 #ifdef __cplusplus
+#pragma GCC diagnostic pop
 }
 #endif
 
