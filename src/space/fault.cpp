@@ -23,11 +23,14 @@ bool allows(Protection protection, const Fault& fault) {
 
 FaultOutcome SpaceCore::fault(const Fault& fault) {
     FaultOutcome outcome;
-    const Translation translation = look_up(fault.address);
-    const auto resolution = resolve(fault, translation);
+    FaultReport& report = outcome.report;
+    look_up(fault.address, report.translation);
+    const auto resolution = resolve(fault, report.translation);
     if (!resolution.ok()) {
         ++fault_counters_.reported;
-        fill_in(fault, translation, resolution.error(), outcome.report);
+        report.fault = fault;
+        report.error = resolution.error();
+        fill_in(report);
         return outcome;
     }
     outcome.resolved = true;
@@ -37,9 +40,9 @@ FaultOutcome SpaceCore::fault(const Fault& fault) {
 }
 
 // What the table says; nothing where it cannot map.
-Translation SpaceCore::look_up(VirtualAddress address) const {
-    const auto found = table_.query(address);
-    return found.ok() ? *found : Translation{};
+void SpaceCore::look_up(VirtualAddress address, Translation& found) const {
+    const auto answer = table_.query(address);
+    found = answer.ok() ? *answer : Translation{};
 }
 
 Result<SpaceCore::Resolution> SpaceCore::resolve(const Fault& fault,
@@ -62,8 +65,7 @@ Result<SpaceCore::Resolution> SpaceCore::resolve(const Fault& fault,
     if (translation.state == EntryState::absent) return Failure{Error::corrupted, where};
     if (region->backing == Backing::reserved) return Failure{Error::not_mapped, where};
     if (region->backing != Backing::on_demand) return Failure{Error::corrupted, where};
-    const Status filled =
-        populate(PageRange(page, PageCount(1)), region->attributes, FrameCount(1));
+    const Status filled = populate_page(page, region->attributes);
     if (!filled.ok()) return filled.failure();
     changed();
     return Resolution::frame_given;
@@ -77,12 +79,9 @@ bool SpaceCore::is_stuck(Page page) {
     return ++spurious_in_a_row_ > spurious_limit;
 }
 
-void SpaceCore::fill_in(const Fault& fault, const Translation& translation, Error error,
-                        FaultReport& report) const {
-    const Page page = page_of(fault.address);
-    report.fault = fault;
-    report.error = error;
-    report.translation = translation;
+// Everything that follows from the address.
+void SpaceCore::fill_in(FaultReport& report) const {
+    const Page page = page_of(report.fault.address);
     const Region* at_or_above = regions_.at_or_above(page);
     const Region* below =
         at_or_above != nullptr ? RegionSet::previous(*at_or_above) : regions_.last();

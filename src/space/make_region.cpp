@@ -81,90 +81,91 @@ void SpaceCore::undo_insert_region(Region& region) {
     nodes_.free(&region);
 }
 
-Result<Region*> SpaceCore::make_region(const Wanted& wanted) {
+// The region in its place, over pages where nothing is mapped unless it adopts what is.
+Result<Region*> SpaceCore::begin_region(const Wanted& wanted) {
     if (const Status good = check_wanted(wanted); !good.ok()) return good.failure();
     if (const Status ready = want_nodes(1); !ready.ok()) return ready.failure();
-    return insert_region(wanted);
-}
-
-// Puts behind a fresh region what is to be there at once.
-Status SpaceCore::furnish(const Region& region) {
-    if (region.backing == Backing::adopted) return check_adoptable(region.pages, region.attributes);
-    if (const Status empty = check_nothing_mapped(region.extent()); !empty.ok()) return empty;
-    switch (region.backing) {
-        case Backing::anonymous:
-            return populate(region.pages, region.attributes, longest_run);
-        case Backing::frames: {
-            auto change = table_.map(region.pages, region.first_frame, region.attributes);
-            if (!change.ok()) return change.failure();
-            change->spend(tlb_);
-            return {};
-        }
-        default:
-            return check_expressible(region);
-    }
-}
-
-Result<PageRange> SpaceCore::make_furnished(const Wanted& wanted) {
-    const auto region = make_region(wanted);
-    if (!region.ok()) return region.failure();
-    const Status furnished = furnish(**region);
-    if (!furnished.ok()) {
+    const auto region = insert_region(wanted);
+    if (!region.ok() || wanted.backing == Backing::adopted) return region;
+    const Status empty = check_nothing_mapped((*region)->extent());
+    if (!empty.ok()) {
         undo_insert_region(**region);
+        return empty.failure();
+    }
+    return region;
+}
+
+// Keeps the region when what was to be put behind it is there.
+Result<PageRange> SpaceCore::end_region(Region& region, const Status& furnished) {
+    if (!furnished.ok()) {
+        undo_insert_region(region);
         return furnished.failure();
     }
-    const PageRange pages = (*region)->pages;
     changed();
+    return region.pages;
+}
+
+// Regions with nothing behind them yet.
+Result<PageRange> SpaceCore::promise(const Wanted& wanted) {
+    const auto region = begin_region(wanted);
+    if (!region.ok()) return region.failure();
+    return end_region(**region, check_expressible(**region));
+}
+
+Result<PageRange> SpaceCore::reserve(PageCount pages, const AllocateOptions& options) {
     top_up_nodes();
-    return pages;
+    return promise({.pages = pages,
+                    .attributes = {options.protection},
+                    .backing = Backing::reserved,
+                    .name = options.name,
+                    .placement = options.placement});
 }
 
 Result<PageRange> SpaceCore::allocate(PageCount pages, const AllocateOptions& options) {
-    const bool at_once = options.populate == Populate::at_once;
-    return make_furnished({.pages = pages,
-                           .attributes = {options.protection},
-                           .backing = at_once ? Backing::anonymous : Backing::on_demand,
-                           .name = options.name,
-                           .placement = options.placement});
+    top_up_nodes();
+    Wanted wanted{.pages = pages,
+                  .attributes = {options.protection},
+                  .backing = Backing::on_demand,
+                  .name = options.name,
+                  .placement = options.placement};
+    if (options.populate == Populate::on_demand) return promise(wanted);
+    wanted.backing = Backing::anonymous;
+    const auto region = begin_region(wanted);
+    if (!region.ok()) return region.failure();
+    return end_region(**region, populate((*region)->pages, wanted.attributes, longest_run));
 }
 
 Result<PageRange> SpaceCore::map(const FrameRange& frames, const MapOptions& options) {
     if (frames.count() > as_frames(bounds().count())) {
         return Failure{Error::out_of_address_space, frames.count().value()};
     }
-    return make_furnished({.pages = as_pages(frames.count()),
-                           .attributes = options.attributes,
-                           .backing = Backing::frames,
-                           .name = options.name,
-                           .placement = options.placement,
-                           .first_frame = frames.first()});
-}
-
-Result<PageRange> SpaceCore::reserve(PageCount pages, const AllocateOptions& options) {
-    return make_furnished({.pages = pages,
-                           .attributes = {options.protection},
-                           .backing = Backing::reserved,
-                           .name = options.name,
-                           .placement = options.placement});
+    top_up_nodes();
+    const auto region = begin_region({.pages = as_pages(frames.count()),
+                                      .attributes = options.attributes,
+                                      .backing = Backing::frames,
+                                      .name = options.name,
+                                      .placement = options.placement,
+                                      .first_frame = frames.first()});
+    if (!region.ok()) return region.failure();
+    return end_region(**region, change_map((*region)->pages, frames.first(), options.attributes));
 }
 
 Status SpaceCore::adopt(const PageRange& pages, const Attributes& attributes, const char* name) {
+    top_up_nodes();
     const Placement there{.fixed = true, .at = pages.first()};
-    const auto adopted = make_furnished({.pages = pages.count(),
-                                         .attributes = attributes,
-                                         .backing = Backing::adopted,
-                                         .name = name,
-                                         .placement = there});
+    const auto region = begin_region({.pages = pages.count(),
+                                      .attributes = attributes,
+                                      .backing = Backing::adopted,
+                                      .name = name,
+                                      .placement = there});
+    if (!region.ok()) return region.failure();
+    const auto adopted = end_region(**region, check_adoptable(pages, attributes));
     return adopted.ok() ? Status() : Status(adopted.failure());
 }
 
 // Whether the table could map pages with the region's protection, asked while none is there.
 Status SpaceCore::check_expressible(const Region& region) {
-    const PageRange one = region.pages.prefix(PageCount(1));
-    auto change = table_.protect(one, region.attributes.protection, Holes::skip);
-    if (!change.ok()) return change.failure();
-    change->spend(tlb_);
-    return {};
+    return change_protect(region.pages.prefix(PageCount(1)), region.attributes.protection);
 }
 
 Status SpaceCore::check_nothing_mapped(const PageRange& pages) const {

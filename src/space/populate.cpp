@@ -9,13 +9,9 @@ namespace {
 // decommit never has to split one.
 constexpr FrameCount longest_run_of_singles = FrameCount(256);
 
-bool follows(const FrameRange& run, Frame frame) {
-    return run.empty() || (frame > run.last() && frame - run.last() == FrameCount(1));
-}
-
 }  // namespace
 
-Result<Frame> SpaceCore::take_zeroed_frame() {
+Result<Frame> SpaceCore::take_cleared_frame() {
     const auto frame = frames_.allocate_frame();
     if (!frame.ok()) return frame;
     const Status cleared = zeroer_.zero(*frame);
@@ -32,46 +28,69 @@ void SpaceCore::undo_take_frame(Frame frame) const {
 
 Status SpaceCore::populate(const PageRange& pages, const Attributes& attributes,
                            FrameCount longest_run) {
-    Population population{pages, attributes, PageCount(0), FrameRange()};
-    for (PageCount taken; taken < pages.count(); taken += PageCount(1)) {
-        const auto frame = take_zeroed_frame();
-        if (!frame.ok()) {
-            undo_populate(population);
-            return frame.failure();
-        }
-        if (!follows(population.ready, *frame) || population.ready.count() >= longest_run) {
-            if (const Status mapped = map_ready(population); !mapped.ok()) {
-                undo_take_frame(*frame);
-                undo_populate(population);
-                return mapped;
-            }
-        }
-        FrameRange& ready = population.ready;
-        ready = ready.empty() ? FrameRange(*frame, FrameCount(1))
-                              : FrameRange(ready.first(), ready.count() + FrameCount(1));
-    }
-    const Status mapped = map_ready(population);
-    if (!mapped.ok()) undo_populate(population);
-    return mapped;
+    Population population{pages, attributes};
+    const Status filled = fill(population, longest_run);
+    if (!filled.ok()) undo_populate(population);
+    return filled;
 }
 
-Status SpaceCore::map_ready(Population& population) {
-    const PageCount count = as_pages(population.ready.count());
-    const PageRange pages(population.pages.first() + population.done, count);
-    auto change = table_.map(pages, population.ready.first(), population.attributes);
-    if (!change.ok()) return change.failure();
-    change->spend(tlb_);
-    population.done += count;
-    population.ready = FrameRange();
+Status SpaceCore::fill(Population& population, FrameCount longest_run) {
+    while (population.done < population.pages.count()) {
+        const Status gathered = gather(population, longest_run);
+        if (!gathered.ok()) return gathered;
+        const PageCount count = as_pages(population.ready.count());
+        auto change = table_.map(PageRange(population.pages.first() + population.done, count),
+                                 population.ready.first(), population.attributes);
+        if (!change.ok()) return change.failure();
+        change->spend(tlb_);
+        population.done += count;
+        population.ready = FrameRange();
+    }
+    return {};
+}
+
+// Takes frames for the pages that come next, as long as they follow one another; one that does not
+// is kept for the next time.
+Status SpaceCore::gather(Population& population, FrameCount longest_run) {
+    const FrameCount wanted =
+        min(longest_run, as_frames(population.pages.count() - population.done));
+    FrameRange& ready = population.ready;
+    if (population.has_ahead) {
+        ready = FrameRange(population.ahead, FrameCount(1));
+        population.has_ahead = false;
+    }
+    while (ready.count() < wanted) {
+        const auto frame = take_cleared_frame();
+        if (!frame.ok()) return frame.failure();
+        if (ready.empty()) {
+            ready = FrameRange(*frame, FrameCount(1));
+        } else if (*frame > ready.last() && *frame - ready.last() == FrameCount(1)) {
+            ready = FrameRange::between(ready.first(), *frame);
+        } else {
+            population.ahead = *frame;
+            population.has_ahead = true;
+            return {};
+        }
+    }
     return {};
 }
 
 void SpaceCore::undo_populate(const Population& population) {
     for (const Frame frame : population.ready)
         undo_take_frame(frame);
+    if (population.has_ahead) undo_take_frame(population.ahead);
     if (population.done == PageCount(0)) return;
-    must_spend(table_.unmap(population.pages.prefix(population.done), UnmappedFrames::release),
-               "space: pages just mapped could not be unmapped");
+    must(change_unmap(population.pages.prefix(population.done), UnmappedFrames::release),
+         "space: pages just mapped could not be unmapped");
+}
+
+// The same for one page, with less stack.
+Status SpaceCore::populate_page(Page page, const Attributes& attributes) {
+    const auto frame = take_cleared_frame();
+    if (!frame.ok()) return frame.failure();
+    const Status mapped = change_map(PageRange(page, PageCount(1)), *frame, attributes);
+    if (!mapped.ok()) undo_take_frame(*frame);
+    return mapped;
 }
 
 // The reservation that all of the pages belong to, or null.
@@ -96,11 +115,9 @@ Status SpaceCore::decommit(const PageRange& pages) {
     if (reservation_of(pages) == nullptr) {
         return Failure{Error::no_region, address_of(pages.first()).value()};
     }
-    auto change = table_.unmap(pages, UnmappedFrames::release, Holes::skip);
-    if (!change.ok()) return change.failure();
-    change->spend(tlb_);
-    changed();
-    return {};
+    const Status done = change_unmap(pages, UnmappedFrames::release);
+    if (done.ok()) changed();
+    return done;
 }
 
 }  // namespace quire

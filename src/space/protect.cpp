@@ -31,6 +31,7 @@ size_t pieces_added(const RegionSet& regions, const PageRange& pages, Protection
 }  // namespace
 
 Status SpaceCore::protect(const PageRange& pages, Protection protection) {
+    top_up_nodes();
     if (const Status good = check_changeable(pages); !good.ok()) return good;
     const size_t added = pieces_added(regions_, pages, protection);
     if (const Status ready = want_nodes(added); !ready.ok()) return ready;
@@ -43,7 +44,6 @@ Status SpaceCore::protect(const PageRange& pages, Protection protection) {
     }
     join_pieces(pages);
     changed();
-    top_up_nodes();
     return {};
 }
 
@@ -55,12 +55,11 @@ Status SpaceCore::protect_mapped(const PageRange& pages, Protection protection) 
          region = RegionSet::next(*region)) {
         const PageRange part = region->pages.intersection(pages);
         if (part.empty()) continue;
-        auto change = table_.protect(part, protection, Holes::skip);
-        if (!change.ok()) {
+        const Status changed = change_protect(part, protection);
+        if (!changed.ok()) {
             undo_protect_mapped(pages, *region);
-            return change.failure();
+            return changed;
         }
-        change->spend(tlb_);
     }
     return {};
 }
@@ -71,8 +70,8 @@ void SpaceCore::undo_protect_mapped(const PageRange& pages, const Region& end) {
          region = RegionSet::next(*region)) {
         const PageRange part = region->pages.intersection(pages);
         if (part.empty()) continue;
-        must_spend(table_.protect(part, region->attributes.protection, Holes::skip),
-                   "space: pages could not be given their protection back");
+        must(change_protect(part, region->attributes.protection),
+             "space: pages could not be given their protection back");
     }
 }
 

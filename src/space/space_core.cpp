@@ -50,9 +50,26 @@ void SpaceCore::must(const Status& status, const char* what) const {
                                      "space's back, or overwritten"});
 }
 
-void SpaceCore::must_spend(Result<Invalidation> change, const char* what) const {
-    must(change.ok() ? Status() : Status(change.failure()), what);
+Status SpaceCore::change_map(const PageRange& pages, Frame first, const Attributes& attributes) {
+    auto change = table_.map(pages, first, attributes);
+    if (!change.ok()) return change.failure();
     change->spend(tlb_);
+    return {};
+}
+
+// Pages where nothing is mapped are passed over, by both.
+Status SpaceCore::change_unmap(const PageRange& pages, UnmappedFrames frames) {
+    auto change = table_.unmap(pages, frames, Holes::skip);
+    if (!change.ok()) return change.failure();
+    change->spend(tlb_);
+    return {};
+}
+
+Status SpaceCore::change_protect(const PageRange& pages, Protection protection) {
+    auto change = table_.protect(pages, protection, Holes::skip);
+    if (!change.ok()) return change.failure();
+    change->spend(tlb_);
+    return {};
 }
 
 }  // namespace quire

@@ -24,17 +24,15 @@ Status SpaceCore::check_changeable(const PageRange& pages) const {
 }
 
 Status SpaceCore::unmap(const PageRange& pages) {
+    top_up_nodes();
     if (const Status good = check_changeable(pages); !good.ok()) return good;
     const Region& lowest = *regions_.at_or_above(pages.first());
     const bool makes_hole = lowest.pages.contains(pages) && lowest.pages.first() < pages.first() &&
                             pages.last() < lowest.pages.last();
-    if (makes_hole) {
-        if (const Status ready = want_nodes(1); !ready.ok()) return ready;
-    }
+    if (const Status ready = want_nodes(makes_hole ? 1 : 0); !ready.ok()) return ready;
     if (const Status unmapped = unmap_runs(pages); !unmapped.ok()) return unmapped;
     remove_from_regions(pages);
     changed();
-    top_up_nodes();
     return {};
 }
 
@@ -46,42 +44,38 @@ Status SpaceCore::unmap_runs(const PageRange& pages) {
     Run run = runs.next();
     if (run.pages.empty()) return {};
     Cut cut;
-    if (Run second = Runs(runs).next(); !second.pages.empty()) {
-        const auto made = cut_after(pages.last());
-        if (!made.ok()) return made.failure();
-        cut = *made;
+    if (!Runs(runs).next().pages.empty()) {
+        if (const Status ready = cut_after(pages.last(), cut); !ready.ok()) return ready;
     }
-    auto change = table_.unmap(run.pages, run.frames, Holes::skip);
-    if (!change.ok()) {
+    const Status first = change_unmap(run.pages, run.frames);
+    if (!first.ok()) {
         undo_cut(cut);
-        return change.failure();
+        return first;
     }
-    change->spend(tlb_);
     for (run = runs.next(); !run.pages.empty(); run = runs.next()) {
-        must_spend(table_.unmap(run.pages, run.frames, Holes::skip), broken);
+        must(change_unmap(run.pages, run.frames), broken);
     }
     return {};
 }
 
 // When a large page reaches beyond `page`, has the table split it by giving this one page another
 // protection for a moment.
-Result<SpaceCore::Cut> SpaceCore::cut_after(Page page) {
-    const auto found = table_.query(address_of(page));
-    if (!found.ok()) return found.failure();
-    if (found->state != EntryState::present || found->pages.last() == page) return Cut{};
-    const Protection before = found->attributes.protection;
+Status SpaceCore::cut_after(Page page, Cut& cut) {
+    Translation found;
+    look_up(address_of(page), found);
+    if (found.state != EntryState::present || found.pages.last() == page) return {};
+    const Protection before = found.attributes.protection;
     const Protection other = has(before, Protection::write) ? without(before, Protection::write)
                                                             : before | Protection::write;
-    auto change = table_.protect(PageRange(page, PageCount(1)), other);
-    if (!change.ok()) return change.failure();
-    change->spend(tlb_);
-    return Cut{page, before, true};
+    const Status made = change_protect(PageRange(page, PageCount(1)), other);
+    if (made.ok()) cut = {page, before, true};
+    return made;
 }
 
 void SpaceCore::undo_cut(const Cut& cut) {
     if (!cut.made) return;
-    must_spend(table_.protect(PageRange(cut.page, PageCount(1)), cut.before),
-               "space: a page could not be given its protection back");
+    must(change_protect(PageRange(cut.page, PageCount(1)), cut.before),
+         "space: a page could not be given its protection back");
 }
 
 // The regions' side. Cannot fail.

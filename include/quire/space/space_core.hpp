@@ -65,8 +65,10 @@ class SpaceCore {
     struct Population {
         PageRange pages;
         Attributes attributes;
-        PageCount done;    // pages mapped, from the first one on
-        FrameRange ready;  // frames in a row, zeroed, not yet mapped
+        PageCount done = {};     // pages mapped, from the first one on
+        FrameRange ready = {};   // frames in a row, cleared, not yet mapped
+        bool has_ahead = false;  // one more, which does not follow them
+        Frame ahead = Frame(0);
     };
     // A page that was cut out of a large one.
     struct Cut {
@@ -87,18 +89,20 @@ class SpaceCore {
     Result<Page> place(const Wanted& wanted) const;
     Result<Region*> insert_region(const Wanted& wanted);
     void undo_insert_region(Region& region);
-    Result<Region*> make_region(const Wanted& wanted);
-    Status furnish(const Region& region);
-    Result<PageRange> make_furnished(const Wanted& wanted);
+    Result<Region*> begin_region(const Wanted& wanted);
+    Result<PageRange> end_region(Region& region, const Status& furnished);
+    Result<PageRange> promise(const Wanted& wanted);
     Status check_expressible(const Region& region);
     Status check_nothing_mapped(const PageRange& pages) const;
     Status check_adoptable(const PageRange& pages, const Attributes& attributes) const;
 
     // Frames behind pages (populate.cpp).
     Status populate(const PageRange& pages, const Attributes& attributes, FrameCount longest_run);
-    Status map_ready(Population& population);
+    Status populate_page(Page page, const Attributes& attributes);
+    Status fill(Population& population, FrameCount longest_run);
+    Status gather(Population& population, FrameCount longest_run);
     void undo_populate(const Population& population);
-    Result<Frame> take_zeroed_frame();
+    Result<Frame> take_cleared_frame();
     void undo_take_frame(Frame frame) const;
     Region* reservation_of(const PageRange& pages) const;
 
@@ -107,7 +111,7 @@ class SpaceCore {
     Status unmap_runs(const PageRange& pages);
     void remove_from_regions(const PageRange& pages);
     void remove_from_region(Region& region, const PageRange& pages);
-    Result<Cut> cut_after(Page page);
+    Status cut_after(Page page, Cut& cut);
     void undo_cut(const Cut& cut);
     Status protect_mapped(const PageRange& pages, Protection protection);
     void undo_protect_mapped(const PageRange& pages, const Region& end);
@@ -116,23 +120,25 @@ class SpaceCore {
     void join_pieces(const PageRange& pages);
 
     // Records of regions (nodes.cpp).
-    Status want_nodes(size_t nodes);
     void top_up_nodes();
     Status add_node_page();
+    Status want_nodes(size_t nodes) const;
 
     // Faults (fault.cpp).
-    Translation look_up(VirtualAddress address) const;
+    void look_up(VirtualAddress address, Translation& found) const;
     Result<Resolution> resolve(const Fault& fault, const Translation& translation);
     bool is_stuck(Page page);
-    void fill_in(const Fault& fault, const Translation& translation, Error error,
-                 FaultReport& report) const;
+    void fill_in(FaultReport& report) const;
     void remember_departed(const Region& region, const PageRange& pages);
     const Departed* departed_at(Page page) const;
     void changed() { spurious_in_a_row_ = 0; }
 
-    // An operation that cannot fail unless somebody broke the page table: panics when it did.
+    // One change of the page table, spent.
+    Status change_map(const PageRange& pages, Frame first, const Attributes& attributes);
+    Status change_unmap(const PageRange& pages, UnmappedFrames frames);
+    Status change_protect(const PageRange& pages, Protection protection);
+    // For what cannot fail unless somebody broke the page table: panics when it did.
     void must(const Status& status, const char* what) const;
-    void must_spend(Result<Invalidation> change, const char* what) const;
 
     static constexpr size_t departed_kept = 8;
 

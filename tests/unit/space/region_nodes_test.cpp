@@ -82,9 +82,9 @@ TEST_F(RegionNodes, GrowthWaitsForFrames) {
     for (; last.ok(); last = machine.space.reserve(PageCount(1), at(0x300 + 2 * made)))
         ++made;
     EXPECT_EQ(made, 7u);  // of 8, one is kept for the growth itself
-    expect_error(last, Error::out_of_frames);
+    expect_error(last, Error::out_of_nodes);
     const std::string before = machine.state();
-    expect_error(machine.space.reserve(PageCount(1)), Error::out_of_frames);
+    expect_error(machine.space.reserve(PageCount(1)), Error::out_of_nodes);
     EXPECT_EQ(machine.state(), before);
     machine.check();
     machine.frames.fail_at(0);
