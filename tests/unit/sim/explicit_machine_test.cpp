@@ -12,6 +12,7 @@
 
 #include "quire/base/cpu_local.hpp"
 #include "quire/paging/tlb.hpp"
+#include "sim/explicit_invalidator.hpp"
 #include "sim/frame_pool.hpp"
 #include "unit/sim/hand_tables.hpp"
 
@@ -136,6 +137,40 @@ TEST_F(ExplicitMachineTest, WhatMakesAnEntryStale) {
     EXPECT_TRUE(stale_after(there | P, elsewhere | P).at(0).harmful);
     EXPECT_FALSE(stale_after(there | P, there | P | PCD).at(0).harmful);
     EXPECT_FALSE(stale_after(there | P, there | P | G).at(0).harmful);
+}
+
+TEST_F(ExplicitMachineTest, SplitLargePageIsStaleEvenWhereItsFirstPageStays) {
+    tables.map_large(0x800000, 0x400000);
+    machine.cpu(0).load<uint8_t>(0x800000);
+    tables.directory_entry(0x800000) = 0;
+    tables.map(0x800000, 0x400000);
+    EXPECT_TRUE(machine.stale_entries().at(0).harmful);
+}
+
+TEST_F(ExplicitMachineTest, InvalidatorServesTheLibrarysRequests) {
+    tables.map(here, there, P | RW | G);
+    tables.map(here + 0x1000, elsewhere, P | RW);
+    ExplicitInvalidator invalidator(machine);
+    const auto entries_left_after = [&](const FlushRequest& request) {
+        for (unsigned i = 0; i < machine.cpus(); ++i) {
+            machine.cpu(i).load<uint8_t>(here);
+            machine.cpu(i).load<uint8_t>(here + 0x1000);
+        }
+        const uint32_t entries[] = {tables.table_entry(here), tables.table_entry(here + 0x1000)};
+        tables.table_entry(here) = tables.table_entry(here + 0x1000) = 0;
+        invalidator.invalidate(request);
+        const size_t left = machine.stale_entries().size();
+        machine.run_on(machine.all_cpus(),
+                       [](ExplicitCpu& cpu) { cpu.invalidate_all(Globals::drop); });
+        tables.table_entry(here) = entries[0];
+        tables.table_entry(here + 0x1000) = entries[1];
+        return left;
+    };
+    const Page first(here >> 12);
+    EXPECT_EQ(entries_left_after({tables.root(), PageRange(first, PageCount(1))}), 4u);
+    EXPECT_EQ(entries_left_after({tables.root(), PageRange(first, PageCount(2))}), 0u);
+    EXPECT_EQ(entries_left_after({tables.root(), PageRange(first, PageCount(100))}), 4u);
+    EXPECT_EQ(entries_left_after({tables.root(), PageRange(first, PageCount(100)), true}), 0u);
 }
 
 TEST_F(ExplicitMachineTest, StaleStructuresAreFound) {

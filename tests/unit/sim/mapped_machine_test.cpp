@@ -432,6 +432,7 @@ TEST_F(MappedMachineTest, FewHostMappingsChangeNothingButTime) {
         EXPECT_EQ(*other.pointer<volatile uint32_t>(0x40000000 + (i << 12)), i);
     EXPECT_EQ(other.counters().cpu.misses, 64u);
     EXPECT_GT(other.counters().remappings, 8u);
+    EXPECT_LT(other.counters().remappings, 20u);
     EXPECT_EQ(other.stale_entries().size(), 64u);
 }
 
