@@ -108,19 +108,17 @@ Status KernelMemoryOn<Format, Cpu, Reach>::start(const KernelParts& parts, const
     if (activated()) return Failure{Error::in_use, 0};
     map_ = &parts.map;
     layout_ = &parts.layout;
-    const Status built = build(parts, format, boot_window);
-    if (!built.ok()) {
+    Status status = build(parts, format, boot_window);
+    if (!status.ok()) {
         roll_back_boot();
-        return built;
+        return status;
     }
     cpu_.load_root(boot_table_->root());
-    const Status opened = open_active_table(parts, format);
-    if (!opened.ok()) return opened;
-    const Status frames = start_frames(parts, *boot_frames_);
-    if (!frames.ok()) return frames;
-    const Status space = start_space(parts);
-    if (!space.ok()) return space;
-    return start_heap(parts);
+    status = open_active_table(parts, format);
+    if (status.ok()) status = start_frames(parts, *boot_frames_);
+    if (status.ok()) status = start_space(parts);
+    if (status.ok()) status = start_heap(parts);
+    return status;
 }
 
 template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
@@ -142,12 +140,10 @@ Status KernelMemoryOn<Format, Cpu, Reach>::build(const KernelParts& parts, const
 template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 Status KernelMemoryOn<Format, Cpu, Reach>::fill(FormatPageTable<Format, BootAccess>& table,
                                                 const KernelParts& parts) {
-    const Status fixed = map_fixed(table, parts);
-    if (!fixed.ok()) return fixed;
-    const Status direct = map_direct(table, parts);
-    if (!direct.ok()) return direct;
-    const Status metadata = map_metadata(table, *boot_frames_, parts);
-    if (!metadata.ok()) return metadata;
+    Status mapped = map_fixed(table, parts);
+    if (mapped.ok()) mapped = map_direct(table, parts);
+    if (mapped.ok()) mapped = map_metadata(table, *boot_frames_, parts);
+    if (!mapped.ok()) return mapped;
     if (parts.layout.windows.count() < window_pages) {
         return Failure{Error::out_of_address_space, window_pages.value()};
     }

@@ -105,7 +105,7 @@ struct Objects {
 };
 constinit Objects objects;
 
-Status read_map(const StartParts& start) {
+[[gnu::noinline]] Status read_map(const StartParts& start) {
     MemoryMapBuilder builder(objects.map);
     BootReader reader(start);
     const auto read = [&](PhysicalAddress address, size_t bytes) {
@@ -131,7 +131,7 @@ Result<PageRange> pages_between(uintptr_t first, uintptr_t last) {
     return pages;
 }
 
-Status set_layout(const StartParts& start) {
+[[gnu::noinline]] Status set_layout(const StartParts& start) {
     const Result<PageRange> kernel = pages_between(start.kernel_first, start.kernel_last);
     if (!kernel.ok()) return kernel.failure();
     const Result<PageRange> direct = pages_between(start.direct_map_first, start.direct_map_last);
@@ -151,7 +151,7 @@ Status set_layout(const StartParts& start) {
     return {};
 }
 
-Status set_fixed(const StartParts& start) {
+[[gnu::noinline]] Status set_fixed(const StartParts& start) {
     if (start.fixed_count > fixed_capacity) return Failure{Error::too_many, start.fixed_count};
     for (size_t i = 0; i < start.fixed_count; ++i) {
         const quire_mapping& from = start.fixed[i];
@@ -170,7 +170,8 @@ Status set_fixed(const StartParts& start) {
 }
 
 template <class Memory>
-Status start_on(Memory& memory, const StartParts& start, const X86Features& features) {
+[[gnu::noinline]] Status start_on(Memory& memory, const StartParts& start,
+                                  const X86Features& features) {
     const KernelParts parts{objects.map,
                             objects.layout,
                             Span<const FixedMapping>(objects.fixed, start.fixed_count),
@@ -193,12 +194,10 @@ Status start_all(const StartParts& start) {
         return Failure{Error::bad_argument, start.boot_window_pages};
     }
     objects.platform.use(start);
-    const Status map = read_map(start);
-    if (!map.ok()) return map;
-    const Status layout = set_layout(start);
-    if (!layout.ok()) return layout;
-    const Status fixed = set_fixed(start);
-    if (!fixed.ok()) return fixed;
+    Status prepared = read_map(start);
+    if (prepared.ok()) prepared = set_layout(start);
+    if (prepared.ok()) prepared = set_fixed(start);
+    if (!prepared.ok()) return prepared;
     const X86Features features = x86_features();
     x86_enable(features);
     switch (start.reach) {

@@ -192,15 +192,13 @@ Status KernelMemory::start_space(const KernelParts& parts) {
     space_.make(SpaceParts{*table_, FrameSource(*frames_), *zeroer_, parts.tlb, parts.platform,
                            parts.layout.view},
                 parts.layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::in_itself);
-    const Status fixed = adopt_fixed(parts);
-    if (!fixed.ok()) return fixed;
-    if (reach_ == TableReach::direct) {
-        const Status direct = adopt_direct_map(parts);
-        if (!direct.ok()) return direct;
+    Status adopted = adopt_fixed(parts);
+    if (adopted.ok() && reach_ == TableReach::direct) adopted = adopt_direct_map(parts);
+    if (adopted.ok()) {
+        adopted = space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
     }
-    const Status metadata = space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
-    if (!metadata.ok()) return metadata;
-    return space_->adopt(windows_, Attributes{}, "windows");
+    if (adopted.ok()) adopted = space_->adopt(windows_, Attributes{}, "windows");
+    return adopted;
 }
 
 Status KernelMemory::start_heap(const KernelParts& parts) {
