@@ -90,7 +90,7 @@ void show_fault(const quire::FaultReport& report) {
     write(text, report);
     bool at_start = true;
     for (const char* at = text.text(); *at != '\0'; ++at) {
-        if (at_start) print("  ");
+        if (at_start) print(" ");
         console().put(*at);
         at_start = *at == '\n';
     }
