@@ -118,6 +118,18 @@ unsigned BlockBits::next_clear(unsigned from) const {
     return index * word_bits + lowest_bit(word);
 }
 
+unsigned BlockBits::start_of_run_below(unsigned end) const {
+    while (end > 0) {
+        // The word that holds the position below `end`, without what lies above it.
+        const unsigned index = (end - 1) / word_bits;
+        const unsigned above = word_bits - 1 - (end - 1) % word_bits;
+        const uint64_t clear = ~words_[index] << above;
+        if (clear != 0) return end - (word_bits - 1 - highest_bit(clear));
+        end = index * word_bits;
+    }
+    return 0;
+}
+
 // One bit a word, set when all of the word's frames are free: a bitmap of holes of order 6.
 uint64_t BlockBits::full_words() const {
     uint64_t full = 0;

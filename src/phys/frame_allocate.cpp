@@ -139,6 +139,10 @@ FrameRange FrameCore::search(FrameCount count, const FrameConstraints& constrain
     FrameCount best_length(UINT64_MAX);
     if (window.first >= window.end) return best;
     FreeRuns runs(sections_.all(), headers_, bits_, window.first, window.end - 1);
+    runs.skip_shorter_than(count);
+    // What starts at a multiple of 2^n and is as long has a hole of that order in it.
+    const unsigned aligned = lowest_bit(constraints.alignment.value());
+    runs.skip_below_order(min(min(aligned, highest_bit(count.value())), block_order));
     for (FrameRange run = runs.next(); !run.empty(); run = runs.next()) {
         if (run.count() < count || run.count() >= best_length) continue;
         const FrameRange place = place_in(run, count, constraints);

@@ -154,8 +154,11 @@ FrameCounters FrameCore::counters() const {
 FrameCount FrameCore::largest_free_run() const {
     FrameCount largest;
     FreeRuns runs(sections_.all(), headers_, bits_, 0, Frame::highest);
-    for (FrameRange run = runs.next(); !run.empty(); run = runs.next())
-        largest = max(largest, run.count());
+    for (FrameRange run = runs.next(); !run.empty(); run = runs.next()) {
+        if (run.count() <= largest) continue;
+        largest = run.count();
+        runs.skip_shorter_than(largest + FrameCount(1));
+    }
     return largest;
 }
 

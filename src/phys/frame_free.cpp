@@ -6,7 +6,13 @@
 namespace quire {
 
 Status FrameCore::free(Frame frame) {
-    return free(FrameRange(frame, FrameCount(1)));
+    const BlockPiece piece = sections_.piece(FrameRange(frame, FrameCount(1)));
+    const bool given_out = piece.block != BlockPiece::outside &&
+                           !bits_[piece.block].test(piece.first) &&
+                           next_reserved(piece.block, piece.first) != piece.first;
+    if (!given_out) return refusal(frame, Expect::given_out);
+    give_piece(piece.block, piece.first, 1);
+    return {};
 }
 
 Status FrameCore::free(const FrameRange& frames) {

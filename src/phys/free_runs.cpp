@@ -19,6 +19,20 @@ FreeRuns::FreeRuns(Span<const FrameSection> sections, Span<const BlockHeader> he
                    Span<const BlockBits> bits, uint64_t first, uint64_t last)
     : sections_(sections), headers_(headers), bits_(bits), position_(first), last_(last) {}
 
+void FreeRuns::skip_shorter_than(FrameCount count) {
+    // 2^(n + 2) - 1 frames in a row have 2^n at a multiple of 2^n among them wherever they lie,
+    // so a block whose largest hole is of order n has no run of that length or longer.
+    const uint64_t length = min(count.value(), uint64_t{block_frames});
+    unsigned order = 0;
+    while ((uint64_t{4} << order) - 2 < length)
+        ++order;
+    skip_below_order(order);
+}
+
+void FreeRuns::skip_below_order(unsigned order) {
+    least_order_ = max(least_order_, order);
+}
+
 FrameRange FreeRuns::next() {
     if (!skip_to_free()) return FrameRange();
     const uint64_t first = position_;
@@ -37,8 +51,20 @@ bool FreeRuns::skip_to_free() {
         position_ = max(position_, section.first);
         const uint32_t block = block_of(section, position_);
         const unsigned from = position_in_block(position_);
-        const unsigned free =
-            headers_[block].free == 0 ? BlockBits::nowhere : bits_[block].next_set(from);
+        const BlockHeader& header = headers_[block];
+        unsigned free = BlockBits::nowhere;
+        if (header.free != 0) {
+            unsigned first = from;
+            if (header.largest < least_order_) {
+                // Only a run that goes on in the next block is of interest. A run that comes from
+                // the one before has been passed already.
+                const uint64_t left = section.last - (position_ - from);
+                const unsigned end =
+                    static_cast<unsigned>(min(left, uint64_t{block_frames - 1})) + 1;
+                first = max(first, bits_[block].start_of_run_below(end));
+            }
+            free = bits_[block].next_set(first);
+        }
         if (free != BlockBits::nowhere) {
             position_ += free - from;
             return position_ <= last_;

@@ -41,6 +41,9 @@ class alignas(64) BlockBits {
     unsigned next_set(unsigned from) const;
     unsigned next_clear(unsigned from) const;
 
+    // Where the run of set positions begins that ends right below `end`; `end` when there is none.
+    unsigned start_of_run_below(unsigned end) const;
+
     // The order of the largest hole, or no_hole. A caller who knows that it is at most `bound`
     // saves the search for more; no_hole stands for not knowing.
     unsigned largest_order(unsigned bound = no_hole) const;

@@ -14,12 +14,17 @@ namespace quire {
 
 // Walks upward from the first frame of a window to its last, both included. Runs are as long as
 // they can be inside the window: they cross blocks, sections and zones. What is walked over must
-// not change meanwhile. O(blocks of the window) for the whole walk, and 8 words a block that is
-// neither full nor free.
+// not change meanwhile. O(blocks of the window) for the whole walk, when short runs are skipped.
 class FreeRuns {
   public:
     FreeRuns(Span<const FrameSection> sections, Span<const BlockHeader> headers,
              Span<const BlockBits> bits, uint64_t first, uint64_t last);
+
+    // From now on, blocks without a hole of this order may be skipped: only runs that reach from
+    // one block into another are shown of them.
+    void skip_below_order(unsigned order);
+    // The same for blocks that have no run of `count` frames.
+    void skip_shorter_than(FrameCount count);
 
     // The next run, or an empty range when there are no more.
     FrameRange next();
@@ -33,6 +38,7 @@ class FreeRuns {
     Span<const BlockBits> bits_;
     size_t section_ = 0;  // that `position_` lies in or below
     uint64_t position_;
+    unsigned least_order_ = 0;
     uint64_t last_;
 };
 

@@ -175,6 +175,10 @@ TEST(BlockBits, AgreesWithTheNaiveBitmap) {
             const unsigned from = random.below(block_frames + 1);
             ASSERT_EQ(bits.next_set(from), naive.next(from, true));
             ASSERT_EQ(bits.next_clear(from), naive.next(from, false));
+            unsigned start = from;
+            while (start > 0 && naive.free[start - 1])
+                --start;
+            ASSERT_EQ(bits.start_of_run_below(from), start);
             ASSERT_EQ(bits.all_set(first, count), naive.next(first, false) >= first + count);
         }
     }

@@ -202,13 +202,24 @@ class FreeRunsTest : public ::testing::Test {
             rest = rest.without_prefix(FrameCount(piece.count));
         }
     }
-    std::vector<FrameRange> runs(uint64_t first, uint64_t last) {
-        FreeRuns walk(s.sections.all(), {headers.data(), headers.size()},
-                      {bits.data(), bits.size()}, first, last);
+    FreeRuns walk(uint64_t first, uint64_t last) {
+        for (size_t i = 0; i < headers.size(); ++i)
+            headers[i].largest = static_cast<uint8_t>(bits[i].largest_order());
+        return {s.sections.all(),
+                {headers.data(), headers.size()},
+                {bits.data(), bits.size()},
+                first,
+                last};
+    }
+    static std::vector<FrameRange> collect(FreeRuns& walk) {
         std::vector<FrameRange> found;
         for (FrameRange run = walk.next(); !run.empty(); run = walk.next())
             found.push_back(run);
         return found;
+    }
+    std::vector<FrameRange> runs(uint64_t first, uint64_t last) {
+        FreeRuns all = walk(first, last);
+        return collect(all);
     }
 
     Sections s;
@@ -243,6 +254,48 @@ TEST_F(FreeRunsTest, EndAtTheWindow) {
     EXPECT_EQ(runs(599, 1000), (std::vector{run_of(599, 1), run_of(1000, 1)}));
     EXPECT_TRUE(runs(600, 999).empty());
     EXPECT_TRUE(runs(3500, 49999).empty());
+}
+
+// Runs of the length asked for are all shown; most shorter ones inside a block are not.
+TEST_F(FreeRunsTest, SkipBlocksThatHaveNoRunLongEnough) {
+    set_free(10, 5);      // inside block 0
+    set_free(100, 3);     // as well
+    set_free(508, 7);     // from block 0 to block 1
+    set_free(1400, 120);  // in block 2, across the end of a zone
+    set_free(2100, 30);   // inside block 4
+    set_free(2990, 11);   // the end of a section
+    const auto longer = [&](uint64_t count) {
+        FreeRuns walk = this->walk(0, Frame::highest);
+        walk.skip_shorter_than(FrameCount(count));
+        return collect(walk);
+    };
+    EXPECT_EQ(longer(3), runs(0, Frame::highest));
+    // The largest hole of block 0 is of order 2, so it may have runs of up to 14.
+    EXPECT_EQ(longer(14), runs(0, Frame::highest));
+    EXPECT_EQ(longer(15),
+              (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2100, 30), run_of(2990, 11)}));
+    EXPECT_EQ(longer(100), (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2990, 11)}));
+    FreeRuns aligned = walk(0, Frame::highest);
+    aligned.skip_below_order(4);
+    aligned.skip_below_order(0);  // asks for no more than before
+    EXPECT_EQ(collect(aligned),
+              (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2100, 30), run_of(2990, 11)}));
+    aligned = walk(0, Frame::highest);
+    aligned.skip_below_order(5);
+    EXPECT_EQ(collect(aligned), (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2990, 11)}));
+}
+
+TEST_F(FreeRunsTest, SkipInTheMiddleOfAWalk) {
+    set_free(10, 5);
+    set_free(512, 5);
+    set_free(700, 30);
+    set_free(1030, 3);
+    FreeRuns walk = this->walk(0, Frame::highest);
+    EXPECT_EQ(walk.next(), run_of(10, 5));
+    EXPECT_EQ(walk.next(), run_of(512, 5));
+    walk.skip_shorter_than(FrameCount(20));
+    EXPECT_EQ(walk.next(), run_of(700, 30));
+    EXPECT_TRUE(walk.next().empty());
 }
 
 // A free run that ends a section does not reach over the hole to the next.
