@@ -15,42 +15,34 @@ constexpr size_t slots_in(unsigned order) {
 
 }  // namespace
 
-Status Arena::create(PageAccount& pages, size_t bytes) {
-    const size_t slots = bytes / slot_bytes;
-    const size_t bits_bytes = round_up_to_pages(SlotBits::bytes_for(slots));
-    const size_t table_bytes = round_up_to_pages(slots * sizeof(SpanRecord));
+bool Arena::create(PageAccount& pages, size_t bytes) {
+    bits_bytes_ = round_up_to_pages(SlotBits::bytes_for(bytes / slot_bytes));
+    const size_t table_bytes = round_up_to_pages(bytes / slot_bytes * sizeof(SpanRecord));
     // States take a sixteenth when all cells are of the smallest class; the rest is for pieces
     // that are free in another size than is wanted, and for large blocks' records.
     const size_t store_bytes = round_up_to_pages(bytes / 16 + bytes / 32);
-    const size_t total = bytes + page_size + bits_bytes + table_bytes + store_bytes;
-    const Result<unsigned char*> base = pages.reserve(total, largest_span);
-    if (!base.ok()) return base.failure();
-    unsigned char* const bits = *base + bytes + page_size;
-    const Status status = pages.commit(bits, bits_bytes);
-    if (!status.ok()) {
-        undo_reserve(pages, *base, total);
-        return status;
+    reserved_bytes_ = bytes + page_size + bits_bytes_ + table_bytes + store_bytes;
+    base_ = pages.reserve(reserved_bytes_, largest_span);
+    if (base_ == nullptr) return false;
+    unsigned char* const bits = base_ + bytes + page_size;
+    if (!pages.commit(bits, bits_bytes_)) {
+        undo_reserve(pages);
+        return false;
     }
-    *this = Arena();
-    base_ = *base;
-    reserved_bytes_ = total;
-    slots_ = slots;
-    bits_bytes_ = bits_bytes;
-    bits_.start(reinterpret_cast<size_t*>(bits), slots);
-    table_ = reinterpret_cast<SpanRecord*>(bits + bits_bytes);
-    store_.start(bits + bits_bytes + table_bytes, store_bytes);
-    return {};
+    slots_ = bytes / slot_bytes;
+    bits_.start(reinterpret_cast<size_t*>(bits), slots_);
+    table_ = reinterpret_cast<SpanRecord*>(bits + bits_bytes_);
+    recorded_slots_ = table_committed_bytes_ = 0;
+    store_.start(bits + bits_bytes_ + table_bytes, store_bytes);
+    return true;
 }
 
-Status Arena::destroy(PageAccount& pages) {
+bool Arena::destroy(PageAccount& pages) {
     size_t committed = bookkeeping_bytes();
     for (size_t slot = 0; slot < recorded_slots_; ++slot) {
         if (table_[slot].kind == SlotKind::first) committed += table_[slot].committed_bytes();
     }
-    const Status status = pages.release(base_, reserved_bytes_, committed);
-    if (!status.ok()) return status;
-    *this = Arena();
-    return {};
+    return pages.release(base_, reserved_bytes_, committed);
 }
 
 size_t Arena::slot_of(const void* address) const {
@@ -75,20 +67,17 @@ SpanRecord* Arena::span_at(const void* address) const {
     return whole ? &first : nullptr;
 }
 
-Status Arena::record_slots(PageAccount& pages, size_t slots) {
-    if (slots <= recorded_slots_) return {};
+bool Arena::record_slots(PageAccount& pages, size_t slots) {
+    if (slots <= recorded_slots_) return true;
+    // What is committed holds recorded_slots_ records and no more, so it does not reach.
     const size_t wanted = round_up_to_pages(slots * sizeof(SpanRecord));
-    if (wanted > table_committed_bytes_) {
-        unsigned char* const from = reinterpret_cast<unsigned char*>(table_);
-        const Status status =
-            pages.commit(from + table_committed_bytes_, wanted - table_committed_bytes_);
-        if (!status.ok()) return status;
-        table_committed_bytes_ = wanted;
-    }
+    unsigned char* const from = reinterpret_cast<unsigned char*>(table_) + table_committed_bytes_;
+    if (!pages.commit(from, wanted - table_committed_bytes_)) return false;
+    table_committed_bytes_ = wanted;
     // Whole records in what is committed now; fresh memory reads as unused slots.
     const size_t fitting = table_committed_bytes_ / sizeof(SpanRecord);
     recorded_slots_ = fitting < slots_ ? fitting : slots_;
-    return {};
+    return true;
 }
 
 // Brings the table back to what it was when it held so many records.
@@ -97,38 +86,40 @@ void Arena::undo_record_slots(PageAccount& pages, size_t slots) {
     if (committed >= table_committed_bytes_) return;
     unsigned char* const from = reinterpret_cast<unsigned char*>(table_) + committed;
     const size_t bytes = table_committed_bytes_ - committed;
-    if (!pages.decommit(from, bytes, bytes).ok()) return;
+    if (!pages.decommit(from, bytes, bytes)) return;
     table_committed_bytes_ = committed;
     recorded_slots_ = slots;
 }
 
-void Arena::undo_reserve(PageAccount& pages, unsigned char* base, size_t bytes) {
-    static_cast<void>(pages.release(base, bytes, 0));
+void Arena::undo_reserve(PageAccount& pages) {
+    pages.release(base_, reserved_bytes_, 0);
 }
 
 void Arena::undo_commit(PageAccount& pages, unsigned char* address, size_t bytes) {
-    static_cast<void>(pages.decommit(address, bytes, bytes));
+    pages.decommit(address, bytes, bytes);
 }
 
-Result<SpanRecord*> Arena::create_span(PageAccount& pages, unsigned size_class) {
+bool Arena::has_room(unsigned size_class) {
+    const SizeClass& shape = size_classes.entries[size_class];
+    return bits_.find(shape.order) != SlotBits::none && store_.has_room(shape.chunk_shift);
+}
+
+SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class) {
     const SizeClass& shape = size_classes.entries[size_class];
     const size_t slot = bits_.find(shape.order);
-    if (slot == SlotBits::none) return Failure{Error::out_of_memory, shape.span_bytes()};
     unsigned char* const base = base_ + slot * slot_bytes;
     const size_t bytes = round_up_to_pages(shape.cell_bytes);
-    const Status data = pages.commit(base, bytes);
-    if (!data.ok()) return data.failure();
+    if (!pages.commit(base, bytes)) return nullptr;
     const size_t recorded_before = recorded_slots_;
-    const Status recorded = record_slots(pages, slot + slots_in(shape.order));
-    if (!recorded.ok()) {
+    if (!record_slots(pages, slot + slots_in(shape.order))) {
         undo_commit(pages, base, bytes);
-        return recorded.failure();
+        return nullptr;
     }
-    const Result<unsigned char*> states = store_.allocate(pages, shape.chunk_shift);
-    if (!states.ok()) {
+    unsigned char* const states = store_.allocate(pages, shape.chunk_shift);
+    if (states == nullptr) {
         undo_record_slots(pages, recorded_before);
         undo_commit(pages, base, bytes);
-        return states.failure();
+        return nullptr;
     }
     for (size_t i = slots_in(shape.order); i-- > 0;) {
         SpanRecord* record = construct_at(&table_[slot + i]);
@@ -137,21 +128,20 @@ Result<SpanRecord*> Arena::create_span(PageAccount& pages, unsigned size_class) 
     }
     SpanRecord& span = table_[slot];
     span.base = base;
-    span.begin(size_class, *states);
+    span.begin(size_class, states);
     span.committed_pages = static_cast<uint16_t>(bytes >> page_shift);
     bits_.take(slot, shape.order);
     return &span;
 }
 
-Status Arena::give_back_span(PageAccount& pages, SpanRecord& span) {
+bool Arena::give_back_span(PageAccount& pages, SpanRecord& span) {
     const SizeClass& shape = span.geometry();
-    const Status status = pages.decommit(span.base, shape.span_bytes(), span.committed_bytes());
-    if (!status.ok()) return status;
+    if (!pages.decommit(span.base, shape.span_bytes(), span.committed_bytes())) return false;
     store_.free(span.states, shape.chunk_shift);
     for (size_t i = 0; i < slots_in(shape.order); ++i)
         (&span)[i].kind = SlotKind::retired;
     bits_.put_back(slot_of(span.base), shape.order);
-    return {};
+    return true;
 }
 
 size_t Arena::bookkeeping_bytes() const {

@@ -6,16 +6,14 @@
 
 namespace quire::heap_internal {
 
-// A new span, in no list yet. In an arena that is there, or in a new one.
-Result<SpanRecord*> HeapCore::create_span(unsigned size_class) {
-    for (Arena& arena : arenas()) {
-        const Result<SpanRecord*> span = arena.create_span(pages_, size_class);
-        if (span.ok() || span.error() != Error::out_of_memory) return span;
-    }
-    const Status added = add_arena();
-    if (!added.ok()) return added.failure();
-    const Result<SpanRecord*> span = arenas_[arena_count_ - 1].create_span(pages_, size_class);
-    if (!span.ok()) {
+// A new span, in no list yet: in an arena that is there, or in a further one. Null when the page
+// source fails.
+SpanRecord* HeapCore::create_span(unsigned size_class) {
+    for (Arena& arena : arenas())
+        if (arena.has_room(size_class)) return arena.create_span(pages_, size_class);
+    if (!add_arena()) return nullptr;
+    SpanRecord* const span = arenas_[arena_count_ - 1].create_span(pages_, size_class);
+    if (span == nullptr) {
         undo_add_arena();
     }
     return span;
@@ -46,7 +44,7 @@ void HeapCore::refile(SpanRecord& span, unsigned from_bin) {
 // False, and no change, when the page source refuses.
 bool HeapCore::give_back(SpanRecord& span) {
     const size_t bytes = span.committed_bytes();
-    if (!arena_of(span).give_back_span(pages_, span).ok()) return false;
+    if (!arena_of(span).give_back_span(pages_, span)) return false;
     bins_[span.size_class][span.bin()].remove(span);
     empty_spans_.remove(span);
     cached_bytes_ -= bytes;
@@ -62,28 +60,26 @@ bool HeapCore::give_back_empty_spans() {
 }
 
 // Puts memory behind the span's first cell that has none, and ahead of it where there is plenty.
-Status HeapCore::commit_cell(SpanRecord& span, unsigned cell) {
+// False when the page source fails.
+bool HeapCore::commit_cell(SpanRecord& span, unsigned cell) {
     const SizeClass& shape = span.geometry();
     const size_t committed = span.committed_bytes();
+    // A guarded cell's memory does not follow on that of the cell before.
+    size_t from = committed;
+    size_t needed = round_up_to_pages((size_t{cell} + 1) * shape.stride);
+    size_t wanted = max(needed, min(2 * committed, round_up_to_pages(shape.cells * shape.stride)));
     if (shape.guarded) {
-        const Status status =
-            pages_.commit(span.base + size_t{cell} * shape.stride, shape.cell_bytes);
-        if (!status.ok()) return status;
-        span.committed_pages =
-            static_cast<uint16_t>(span.committed_pages + (shape.cell_bytes >> page_shift));
-        return {};
+        from = size_t{cell} * shape.stride;
+        needed = wanted = from + shape.cell_bytes;
     }
-    const size_t needed = round_up_to_pages((size_t{cell} + 1) * shape.stride);
-    const size_t all = round_up_to_pages(size_t{shape.cells} * shape.stride);
-    size_t wanted = max(needed, min(2 * committed, all));
-    Status status = pages_.commit(span.base + committed, wanted - committed);
-    if (!status.ok() && wanted != needed) {
+    bool done = pages_.commit(span.base + from, wanted - from);
+    if (!done && wanted != needed) {
         wanted = needed;
-        status = pages_.commit(span.base + committed, wanted - committed);
+        done = pages_.commit(span.base + from, wanted - from);
     }
-    if (!status.ok()) return status;
-    span.committed_pages = static_cast<uint16_t>(wanted >> page_shift);
-    return {};
+    if (!done) return false;
+    span.committed_pages = static_cast<uint16_t>((committed + wanted - from) >> page_shift);
+    return true;
 }
 
 namespace {
@@ -95,74 +91,66 @@ bool has_memory(const SpanRecord& span, unsigned cell) {
 
 }  // namespace
 
-// A free cell, with memory behind it, of a span that is there: the lowest of the fullest span.
-// Errors: out_of_nodes when all are full, else as PageSource::commit.
-Result<HeapCore::Cell> HeapCore::find_cell_in_spans(unsigned size_class) {
+// The fullest span with a free cell; its lowest one has memory behind it. A new one when all are
+// full. Null when the page source fails.
+SpanRecord* HeapCore::find_span(unsigned size_class) {
     for (unsigned bin = fullness_bins; bin-- > 0;) {
         SpanRecord* span = bins_[size_class][bin].front();
         if (span == nullptr) continue;
         const unsigned cell = span->lowest_free();
-        if (!has_memory(*span, cell)) {
-            const Status status = commit_cell(*span, cell);
-            if (!status.ok()) return status.failure();
-        }
-        return Cell{span, cell};
+        return has_memory(*span, cell) || commit_cell(*span, cell) ? span : nullptr;
     }
-    return Failure{Error::out_of_nodes};
+    return create_span(size_class);
 }
 
-// A free cell with memory behind it, of a new span when all are full.
-Result<HeapCore::Cell> HeapCore::find_cell(unsigned size_class) {
-    const Result<Cell> cell = find_cell_in_spans(size_class);
-    if (cell.ok() || cell.error() != Error::out_of_nodes) return cell;
-    const Result<SpanRecord*> span = create_span(size_class);
-    if (!span.ok()) return span.failure();
-    return Cell{*span, 0};
-}
-
-// When no more pages can be had. O(spans of the class).
-Result<HeapCore::Cell> HeapCore::find_cell_with_memory(unsigned size_class) const {
+// When no more pages can be had: any span whose lowest free cell has memory. O(spans of the class).
+SpanRecord* HeapCore::find_span_with_memory(unsigned size_class) {
     for (const Bin& bin : bins_[size_class]) {
-        for (SpanRecord& span : bin) {
-            const unsigned cell = span.lowest_free();
-            if (has_memory(span, cell)) return Cell{&span, cell};
-        }
+        for (SpanRecord& span : bin)
+            if (has_memory(span, span.lowest_free())) return &span;
     }
-    return Failure{Error::out_of_nodes};
+    return nullptr;
 }
 
-// The last resort: a larger cell than the request deserves, of spans that are there.
-Result<HeapCore::Cell> HeapCore::find_larger_cell(unsigned size_class, size_t alignment) {
+// The last resort: a larger cell than the request deserves, of a span that is there.
+SpanRecord* HeapCore::find_larger_cell(unsigned size_class, size_t alignment) {
     for (unsigned larger = size_class + 1; larger < ordinary_classes; ++larger) {
         if ((size_classes.entries[larger].cell_bytes & (alignment - 1)) != 0) continue;
-        Result<Cell> cell = find_cell_with_memory(larger);
-        if (!cell.ok()) cell = find_cell_in_spans(larger);
-        if (cell.ok()) return cell;
+        SpanRecord* span = find_span_with_memory(larger);
+        if (span != nullptr) return span;
+        for (unsigned bin = 0; bin < fullness_bins && span == nullptr; ++bin)
+            span = bins_[larger][bin].front();
+        if (span != nullptr && commit_cell(*span, span->lowest_free())) return span;
     }
-    return Failure{Error::out_of_nodes};
+    return nullptr;
 }
 
-Result<void*> HeapCore::allocate_cell(unsigned size_class, size_t bytes, size_t alignment,
-                                      LargerCell larger) {
-    Result<Cell> found = find_cell(size_class);
-    if (!found.ok()) found = find_cell_with_memory(size_class);
-    if (!found.ok() && give_back_empty_spans()) found = find_cell(size_class);
-    if (!found.ok() && larger == LargerCell::if_need_be) {
+// Null when out of memory.
+void* HeapCore::allocate_cell(unsigned size_class, size_t bytes, size_t alignment,
+                              LargerCell larger) {
+    SpanRecord* found = find_span(size_class);
+    if (found == nullptr) found = find_span_with_memory(size_class);
+    if (found == nullptr && give_back_empty_spans()) found = find_span(size_class);
+    if (found == nullptr && larger == LargerCell::if_need_be) {
         found = find_larger_cell(size_class, alignment);
     }
-    if (!found.ok()) return Failure{Error::out_of_memory, bytes};
-    SpanRecord& span = *found->span;
+    return found == nullptr ? nullptr : take_cell(*found, bytes);
+}
+
+// The span's lowest free cell, which has memory.
+void* HeapCore::take_cell(SpanRecord& span, size_t bytes) {
     const SizeClass& shape = span.geometry();
     const unsigned from_bin = span.bin_link.linked() ? span.bin() : no_bin;
-    span.take(found->index, static_cast<unsigned>(shape.cell_bytes - bytes));
+    const unsigned cell = span.lowest_free();
+    span.take(cell, static_cast<unsigned>(shape.cell_bytes - bytes));
     refile(span, from_bin);
-    unsigned char* const block = span.base + size_t{found->index} * shape.stride;
+    unsigned char* const block = span.base + size_t{cell} * shape.stride;
     write_canary(block, bytes, shape.cell_bytes);
     ++live_blocks_;
     ++allocations_;
     live_bytes_ += bytes;
     usable_bytes_ += shape.cell_bytes;
-    return static_cast<void*>(block);
+    return block;
 }
 
 void HeapCore::free_cell(const Block& block) {

@@ -26,8 +26,7 @@ Status HeapCore::start(PageSource& pages, const HeapOptions& options) {
     }
     pages_.start(pages);
     const size_t bytes = round_up_to_spans(options.arena_bytes);
-    const Status status = arenas_[0].create(pages_, bytes);
-    if (!status.ok()) return status;
+    if (!arenas_[0].create(pages_, bytes)) return pages_.failure();
     arena_count_ = 1;
     options_ = options;
     options_.arena_bytes = next_arena_bytes_ = bytes;
@@ -37,7 +36,7 @@ Status HeapCore::start(PageSource& pages, const HeapOptions& options) {
 void HeapCore::stop() {
     while (LargeBlock* large = large_.first()) {
         large_.remove(*large);
-        static_cast<void>(pages_.release(large->base, large->reserved, large->committed));
+        pages_.release(large->base, large->reserved, large->committed);
     }
     for (auto& of_class : bins_) {
         for (Bin& bin : of_class) {
@@ -48,7 +47,7 @@ void HeapCore::stop() {
     while (empty_spans_.pop_front() != nullptr) {
     }
     for (Arena& arena : arenas())
-        static_cast<void>(arena.destroy(pages_));
+        arena.destroy(pages_);
     arena_count_ = 0;
     cached_bytes_ = live_blocks_ = live_bytes_ = usable_bytes_ = 0;
     allocations_ = frees_ = 0;
@@ -87,10 +86,12 @@ Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fi
     if (!started()) return Failure{Error::bad_argument};
     if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
     const unsigned size_class = class_of(bytes, alignment);
+    const bool large = size_class == no_class;
+    void* const block = large ? allocate_large(bytes, alignment, 0)
+                              : allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be);
+    if (block == nullptr) return Failure{Error::out_of_memory, bytes};
     // A range of its own is fresh, and fresh memory is zero.
-    if (size_class == no_class) return allocate_large(bytes, alignment, 0);
-    const Result<void*> block = allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be);
-    if (block.ok() && fill == Fill::zero) __builtin_memset(*block, 0, bytes);
+    if (fill == Fill::zero && !large) __builtin_memset(block, 0, bytes);
     return block;
 }
 
@@ -100,32 +101,35 @@ Arena& HeapCore::arena_of(const SpanRecord& span) {
     trap();
 }
 
-Status HeapCore::add_arena() {
-    if (arena_count_ == max_arenas) return Failure{Error::out_of_memory, max_arenas};
+// Makes another arena, the last. False when there are too many, or the page source fails.
+bool HeapCore::add_arena() {
+    if (arena_count_ == max_arenas) return false;
     // Where address space is scarce, a smaller arena is better than none.
     const size_t least = max(options_.arena_bytes / 16, largest_span);
-    for (size_t bytes = next_arena_bytes_;; bytes = round_up_to_spans(bytes / 2)) {
-        const Status status = arenas_[arena_count_].create(pages_, bytes);
-        if (status.ok()) {
-            ++arena_count_;
-            next_arena_bytes_ = max(bytes, min(bytes * 2, largest_arena));
-            return {};
-        }
-        if (status.error() != Error::out_of_address_space || bytes / 2 < least) return status;
+    size_t bytes = next_arena_bytes_;
+    while (!arenas_[arena_count_].create(pages_, bytes)) {
+        if (pages_.failure().error != Error::out_of_address_space || bytes / 2 < least)
+            return false;
+        bytes = round_up_to_spans(bytes / 2);
     }
+    ++arena_count_;
+    next_arena_bytes_ = max(bytes, min(bytes * 2, largest_arena));
+    return true;
 }
 
 void HeapCore::undo_add_arena() {
-    if (arenas_[arena_count_ - 1].destroy(pages_).ok()) --arena_count_;
+    Arena& last = arenas_[arena_count_ - 1];
+    next_arena_bytes_ = last.bytes();
+    if (last.destroy(pages_)) --arena_count_;
 }
 
 size_t HeapCore::trim() {
     const size_t before = pages_.committed_bytes();
-    static_cast<void>(give_back_empty_spans());
+    give_back_empty_spans();
     for (unsigned i = arena_count_; i-- > 0;) {
         Arena& arena = arenas_[i];
         arena.store().trim(pages_);
-        if (i == 0 || !arena.idle() || !arena.destroy(pages_).ok()) continue;
+        if (i == 0 || !arena.idle() || !arena.destroy(pages_)) continue;
         arena = arenas_[--arena_count_];
     }
     return before - pages_.committed_bytes();

@@ -98,4 +98,29 @@ Result<size_t> HeapCore::usable_size(const void* block) const {
     return located->requested;
 }
 
+// A block stays in its cell when the bytes, and one to watch, fit there and use half of it.
+bool HeapCore::fits_in_place(const Block& block, size_t bytes) const {
+    const bool padded =
+        options_.overrun_check == OverrunCheck::every_block && !block.span->geometry().guarded;
+    if (bytes > block.capacity - (padded ? 1 : 0)) return false;
+    return bytes >= block.capacity / 2 || block.capacity == smallest_cell;
+}
+
+// A size not above the block's own always fits. Errors: as try_free.
+Result<HeapCore::Resized> HeapCore::resize_in_place(void* address, size_t bytes, Shrink shrink) {
+    const Result<Block> located = locate_intact(address);
+    if (!located.ok()) return located.failure();
+    const Block& block = *located;
+    Resized result{
+        .done = false, .was_large = block.large != nullptr, .requested = block.requested};
+    if (result.was_large) {
+        const bool stays = shrink == Shrink::always || class_of(bytes, 1) == no_class;
+        result.done = stays && resize_large(block, bytes);
+    } else if (shrink == Shrink::always || fits_in_place(block, bytes)) {
+        resize_cell(block, bytes);
+        result.done = true;
+    }
+    return result;
+}
+
 }  // namespace quire::heap_internal

@@ -14,19 +14,19 @@ constexpr size_t pages_bytes(size_t bytes) {
 
 }  // namespace
 
-Result<unsigned char*> HeapCore::allocate_large_record() {
+bool HeapCore::has_room_for_record() const {
+    for (const Arena& arena : arenas())
+        if (arena.store().has_room(large_record_shift)) return true;
+    return false;
+}
+
+// There must be room. Null when the page source fails.
+LargeBlock* HeapCore::allocate_large_record() {
     for (Arena& arena : arenas()) {
-        const Result<unsigned char*> record = arena.store().allocate(pages_, large_record_shift);
-        if (record.ok() || record.error() != Error::out_of_memory) return record;
+        if (!arena.store().has_room(large_record_shift)) continue;
+        return reinterpret_cast<LargeBlock*>(arena.store().allocate(pages_, large_record_shift));
     }
-    const Status added = add_arena();
-    if (!added.ok()) return added.failure();
-    const Result<unsigned char*> record =
-        arenas_[arena_count_ - 1].store().allocate(pages_, large_record_shift);
-    if (!record.ok()) {
-        undo_add_arena();
-    }
-    return record;
+    trap();
 }
 
 void HeapCore::free_large_record(LargeBlock& large) {
@@ -39,53 +39,57 @@ void HeapCore::free_large_record(LargeBlock& large) {
 }
 
 void HeapCore::undo_reserve_large(unsigned char* base, size_t reserved, size_t committed) {
-    static_cast<void>(pages_.release(base, reserved, committed));
+    pages_.release(base, reserved, committed);
 }
 
-Result<LargeBlock*> HeapCore::create_large(size_t bytes, size_t alignment, size_t headroom) {
-    if (bytes > SIZE_MAX / 2) return Failure{Error::out_of_memory, bytes};
+// There must be room for its record. Null when the page source fails.
+LargeBlock* HeapCore::create_large(size_t bytes, size_t alignment, size_t headroom) {
     const size_t committed = pages_bytes(bytes);
-    size_t reserved = committed + page_size + headroom;
-    Result<unsigned char*> base = pages_.reserve(reserved, max(alignment, page_size));
-    if (!base.ok() && headroom != 0) {
-        reserved = committed + page_size;
-        base = pages_.reserve(reserved, max(alignment, page_size));
+    const size_t reserved = committed + page_size + headroom;
+    unsigned char* const base = pages_.reserve(reserved, max(alignment, page_size));
+    if (base == nullptr) return nullptr;
+    if (!pages_.commit(base, committed)) {
+        undo_reserve_large(base, reserved, 0);
+        return nullptr;
     }
-    if (!base.ok()) return base.failure();
-    const Status status = pages_.commit(*base, committed);
-    if (!status.ok()) {
-        undo_reserve_large(*base, reserved, 0);
-        return status.failure();
+    LargeBlock* const record = allocate_large_record();
+    if (record == nullptr) {
+        undo_reserve_large(base, reserved, committed);
+        return nullptr;
     }
-    const Result<unsigned char*> record = allocate_large_record();
-    if (!record.ok()) {
-        undo_reserve_large(*base, reserved, committed);
-        return record.failure();
-    }
-    return construct_at(reinterpret_cast<LargeBlock*>(*record),
-                        LargeBlock{nullptr, nullptr, *base, bytes, committed, reserved});
+    return construct_at(record, LargeBlock{nullptr, nullptr, base, bytes, committed, reserved});
 }
 
-Result<void*> HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) {
-    Result<LargeBlock*> created = create_large(bytes, alignment, headroom);
-    if (!created.ok() && give_back_empty_spans()) {
-        created = create_large(bytes, alignment, headroom);
+// As create_large; makes room for the record, and does without headroom and empty spans if it must.
+LargeBlock* HeapCore::find_large(size_t bytes, size_t alignment, size_t headroom) {
+    const bool further_arena = !has_room_for_record();
+    if (further_arena && !add_arena()) return nullptr;
+    LargeBlock* large = create_large(bytes, alignment, headroom);
+    if (large == nullptr && headroom != 0) large = create_large(bytes, alignment, 0);
+    if (large == nullptr && give_back_empty_spans()) large = create_large(bytes, alignment, 0);
+    if (large == nullptr && further_arena) {
+        undo_add_arena();
     }
-    if (!created.ok()) return Failure{Error::out_of_memory, bytes};
-    LargeBlock& large = **created;
-    large_.insert(large);
-    write_canary(large.base, bytes, large.committed);
+    return large;
+}
+
+// Null when out of memory.
+void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) {
+    if (bytes > SIZE_MAX / 2) return nullptr;
+    LargeBlock* const large = find_large(bytes, alignment, headroom);
+    if (large == nullptr) return nullptr;
+    large_.insert(*large);
+    write_canary(large->base, bytes, large->committed);
     ++live_blocks_;
     ++allocations_;
     live_bytes_ += bytes;
-    usable_bytes_ += large.committed;
-    return static_cast<void*>(large.base);
+    usable_bytes_ += large->committed;
+    return large->base;
 }
 
 Status HeapCore::free_large(const Block& block) {
     LargeBlock& large = *block.large;
-    const Status status = pages_.release(large.base, large.reserved, large.committed);
-    if (!status.ok()) return status;
+    if (!pages_.release(large.base, large.reserved, large.committed)) return pages_.failure();
     large_.remove(large);
     free_large_record(large);
     freed_large_[next_remembered_] = block.start;
@@ -97,29 +101,26 @@ Status HeapCore::free_large(const Block& block) {
     return {};
 }
 
-// In place. Errors: out_of_memory when it does not fit its reservation or pages run out; nothing
-// changed. Never fails for a size that its pages hold already.
-Status HeapCore::resize_large(const Block& block, size_t bytes) {
+// In place. False, and nothing changed, when it does not fit its reservation or pages run out;
+// never for a size that its pages hold already.
+bool HeapCore::resize_large(const Block& block, size_t bytes) {
     LargeBlock& large = *block.large;
-    if (bytes > large.reserved - page_size) return Failure{Error::out_of_memory, bytes};
+    if (bytes > large.reserved - page_size) return false;
     const size_t committed = pages_bytes(bytes);
     if (committed > large.committed) {
-        const Status status =
-            pages_.commit(large.base + large.committed, committed - large.committed);
-        if (!status.ok()) return Failure{Error::out_of_memory, bytes};
+        unsigned char* const end = large.base + large.committed;
+        if (!pages_.commit(end, committed - large.committed)) return false;
         large.committed = committed;
     } else if (committed < large.committed) {
         const size_t surplus = large.committed - committed;
         // When the source refuses, the pages stay with the block.
-        if (pages_.decommit(large.base + committed, surplus, surplus).ok()) {
-            large.committed = committed;
-        }
+        if (pages_.decommit(large.base + committed, surplus, surplus)) large.committed = committed;
     }
     usable_bytes_ += large.committed - block.capacity;
     live_bytes_ += bytes - block.requested;
     large.requested = bytes;
     write_canary(large.base, bytes, large.committed);
-    return {};
+    return true;
 }
 
 }  // namespace quire::heap_internal

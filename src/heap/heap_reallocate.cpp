@@ -12,51 +12,34 @@ constexpr size_t most_headroom = size_t{16} << 20;
 
 }  // namespace
 
-// A block stays in its cell when the bytes, and one to watch, fit there and use half of it.
-bool HeapCore::fits_in_place(const Block& block, size_t bytes) const {
-    const bool padded =
-        options_.overrun_check == OverrunCheck::every_block && !block.span->geometry().guarded;
-    if (bytes > block.capacity - (padded ? 1 : 0)) return false;
-    return bytes >= block.capacity / 2 || block.capacity == smallest_cell;
-}
-
 void HeapCore::undo_allocation(void* block) {
     static_cast<void>(free(block));
 }
 
 Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
-    if (block == nullptr) return allocate(bytes, Fill::none);
-    const Result<Block> located = locate_intact(block);
-    if (!located.ok()) return located.failure();
-    const Block& old = *located;
-    const unsigned size_class = class_of(bytes, 1);
-    if (old.large == nullptr && fits_in_place(old, bytes)) {
-        resize_cell(old, bytes);
-        return block;
-    }
-    if (old.large != nullptr && size_class == no_class && resize_large(old, bytes).ok()) {
-        return block;
-    }
-    // A block that has grown once is likely to grow again.
+    const Result<Resized> resized = resize_in_place(block, bytes, Shrink::where_sensible);
+    if (!resized.ok()) return resized.failure();
+    if (resized->done) return block;
+    // A large block that has grown once is likely to grow again. What gets smaller had better stay
+    // than take a larger cell.
     const size_t headroom =
-        old.large != nullptr ? round_up_to_pages(min(bytes / 2, most_headroom)) : 0;
-    // What gets smaller had better stay than take a larger cell.
-    const LargerCell larger = bytes > old.requested ? LargerCell::if_need_be : LargerCell::never;
-    const Result<void*> moved =
-        size_class == no_class ? allocate_large(bytes, 1, headroom)
-                               : allocate_cell(size_class, bytes, natural_alignment(bytes), larger);
-    if (!moved.ok()) {
-        if (bytes > old.requested) return moved;
-        // Smaller fits where it is.
-        if (old.large != nullptr) return resize_large(old, bytes).ok() ? block : moved;
-        resize_cell(old, bytes);
+        resized->was_large ? round_up_to_pages(min(bytes / 2, most_headroom)) : 0;
+    const bool shrinks = bytes <= resized->requested;
+    const unsigned size_class = class_of(bytes, 1);
+    void* const moved = size_class == no_class
+                            ? allocate_large(bytes, 1, headroom)
+                            : allocate_cell(size_class, bytes, natural_alignment(bytes),
+                                            shrinks ? LargerCell::never : LargerCell::if_need_be);
+    if (moved == nullptr) {
+        if (!shrinks) return Failure{Error::out_of_memory, bytes};
+        static_cast<void>(resize_in_place(block, bytes, Shrink::always));
         return block;
     }
-    __builtin_memcpy(*moved, block, min(bytes, old.requested));
+    __builtin_memcpy(moved, block, min(bytes, resized->requested));
     // Freed last, since it may give the block's own pages back.
-    const Status freed = free_block(old);
+    const Status freed = free(block);
     if (!freed.ok()) {
-        undo_allocation(*moved);
+        undo_allocation(moved);
         return freed.failure();
     }
     return moved;

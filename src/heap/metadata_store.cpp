@@ -8,9 +8,11 @@
 namespace quire::heap_internal {
 
 void MetadataStore::start(unsigned char* base, size_t bytes) {
-    *this = MetadataStore();
     base_ = base;
     bytes_ = bytes;
+    committed_ = pieces_ = 0;
+    for (Piece*& head : free_)
+        head = nullptr;
 }
 
 void MetadataStore::push(unsigned char* piece, unsigned shift) {
@@ -25,7 +27,14 @@ unsigned char* MetadataStore::pop(unsigned shift) {
     return reinterpret_cast<unsigned char*>(piece);
 }
 
-Result<unsigned char*> MetadataStore::allocate(PageAccount& pages, unsigned shift) {
+bool MetadataStore::has_room(unsigned shift) const {
+    if (committed_ != bytes_) return true;
+    for (unsigned from = shift; from <= page_shift; ++from)
+        if (free_[from - smallest_shift] != nullptr) return true;
+    return false;
+}
+
+unsigned char* MetadataStore::allocate(PageAccount& pages, unsigned shift) {
     unsigned from = shift;
     unsigned char* piece = nullptr;
     for (; from <= page_shift; ++from) {
@@ -33,10 +42,8 @@ Result<unsigned char*> MetadataStore::allocate(PageAccount& pages, unsigned shif
         if (piece != nullptr) break;
     }
     if (piece == nullptr) {
-        if (committed_ == bytes_) return Failure{Error::out_of_memory, bytes_};
         piece = base_ + committed_;
-        const Status status = pages.commit(piece, page_size);
-        if (!status.ok()) return status.failure();
+        if (!pages.commit(piece, page_size)) return nullptr;
         committed_ += page_size;
         from = page_shift;
     }
@@ -56,7 +63,7 @@ void MetadataStore::free(unsigned char* piece, unsigned shift) {
 
 void MetadataStore::trim(PageAccount& pages) {
     if (pieces_ != 0 || committed_ == 0) return;
-    if (pages.decommit(base_, committed_, committed_).ok()) start(base_, bytes_);
+    if (pages.decommit(base_, committed_, committed_)) start(base_, bytes_);
 }
 
 bool MetadataStore::contains(const void* address) const {

@@ -3,33 +3,39 @@
 
 namespace quire::heap_internal {
 
-Result<unsigned char*> PageAccount::reserve(size_t bytes, size_t alignment) {
+bool PageAccount::note(const Status& status) {
+    if (!status.ok()) failure_ = status.failure();
+    return status.ok();
+}
+
+unsigned char* PageAccount::reserve(size_t bytes, size_t alignment) {
     const Result<void*> reserved = pages_->reserve(bytes, alignment);
-    if (!reserved.ok()) return reserved.failure();
+    if (!reserved.ok()) {
+        failure_ = reserved.failure();
+        return nullptr;
+    }
     reserved_ += bytes;
     return static_cast<unsigned char*>(*reserved);
 }
 
-Status PageAccount::commit(unsigned char* address, size_t bytes) {
-    const Status status = pages_->commit(address, bytes);
-    if (!status.ok()) return status;
+bool PageAccount::commit(unsigned char* address, size_t bytes) {
+    if (!note(pages_->commit(address, bytes))) return false;
     committed_ += bytes;
     if (committed_ > peak_) peak_ = committed_;
-    return {};
+    return true;
 }
 
-Status PageAccount::decommit(unsigned char* address, size_t bytes, size_t committed) {
-    const Status status = pages_->decommit(address, bytes);
-    if (status.ok()) committed_ -= committed;
-    return status;
+bool PageAccount::decommit(unsigned char* address, size_t bytes, size_t committed) {
+    if (!note(pages_->decommit(address, bytes))) return false;
+    committed_ -= committed;
+    return true;
 }
 
-Status PageAccount::release(unsigned char* address, size_t bytes, size_t committed) {
-    const Status status = pages_->release(address, bytes);
-    if (!status.ok()) return status;
+bool PageAccount::release(unsigned char* address, size_t bytes, size_t committed) {
+    if (!note(pages_->release(address, bytes))) return false;
     reserved_ -= bytes;
     committed_ -= committed;
-    return {};
+    return true;
 }
 
 }  // namespace quire::heap_internal

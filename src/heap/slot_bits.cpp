@@ -22,8 +22,10 @@ static_assert(span_orders <= 3);
 }  // namespace
 
 void SlotBits::start(size_t* words, size_t slots) {
-    *this = SlotBits();
     words_ = words;
+    taken_ = 0;
+    for (size_t& first : first_word_)
+        first = 0;
     word_count_ = (slots + word_bits - 1) / word_bits;
     // Slots beyond the last one are never free.
     const size_t rest = slots % word_bits;

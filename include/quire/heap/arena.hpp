@@ -9,7 +9,6 @@
 
 #include <stddef.h>
 
-#include "quire/base/result.hpp"
 #include "quire/heap/metadata_store.hpp"
 #include "quire/heap/page_account.hpp"
 #include "quire/heap/slot_bits.hpp"
@@ -23,10 +22,11 @@ class Arena {
     constexpr Arena() = default;
 
     // Reserves address space for `bytes` of spans, a multiple of largest_span, and commits the
-    // slot bits. Errors: as PageSource::reserve and commit; nothing changed.
-    Status create(PageAccount& pages, size_t bytes);
-    // Gives everything back. Errors: as PageSource::release; nothing changed.
-    Status destroy(PageAccount& pages);
+    // slot bits. False, and nothing reserved, when the page source fails.
+    bool create(PageAccount& pages, size_t bytes);
+    // Gives everything back; the arena must be created again before it is used. False, and nothing
+    // changed, when the page source refuses.
+    bool destroy(PageAccount& pages);
 
     // Whether the address lies in a slot.
     bool contains(const void* address) const;
@@ -34,12 +34,14 @@ class Arena {
     // is retired then). Null when no span is known there. `address` must lie in a slot.
     SpanRecord* span_at(const void* address) const;
 
-    // A span of the class with memory behind its first cell. Errors: out_of_memory when no slots
-    // are left, else as PageSource::commit; nothing changed.
-    Result<SpanRecord*> create_span(PageAccount& pages, unsigned size_class);
-    // Takes the memory of a span without live cells away; it must be in no list. Errors: as
-    // PageSource::decommit; nothing changed.
-    Status give_back_span(PageAccount& pages, SpanRecord& span);
+    // Whether there are slots, and room in the store, for a span of the class.
+    bool has_room(unsigned size_class);
+    // A span of the class with memory behind its first cell. There must be room. Null, and nothing
+    // changed, when the page source fails.
+    SpanRecord* create_span(PageAccount& pages, unsigned size_class);
+    // Takes the memory of a span without live cells away. False, and nothing changed, when the page
+    // source refuses.
+    bool give_back_span(PageAccount& pages, SpanRecord& span);
 
     MetadataStore& store() { return store_; }
     const MetadataStore& store() const { return store_; }
@@ -56,9 +58,9 @@ class Arena {
 
   private:
     size_t slot_of(const void* address) const;
-    Status record_slots(PageAccount& pages, size_t slots);
+    bool record_slots(PageAccount& pages, size_t slots);
     void undo_record_slots(PageAccount& pages, size_t slots);
-    static void undo_reserve(PageAccount& pages, unsigned char* base, size_t bytes);
+    void undo_reserve(PageAccount& pages);
     static void undo_commit(PageAccount& pages, unsigned char* address, size_t bytes);
 
     unsigned char* base_ = nullptr;

@@ -83,7 +83,8 @@ class BasicHeap {
     // is as before; making a block smaller never fails for want of memory.
     Result<void*> reallocate(void* block, size_t bytes) {
         LockGuard guard(lock_);
-        return core_.reallocate(block, bytes);
+        return block == nullptr ? core_.allocate(bytes, Fill::none)
+                                : core_.reallocate(block, bytes);
     }
 
     // Null is ignored by all frees.
@@ -145,8 +146,8 @@ class BasicHeap {
 
     // Hands a report to the platform, and does not return. For adapters over this heap.
     [[noreturn]] void panic(const Report& report) const {
-        if (platform_ == nullptr) trap();
-        platform_->panic(report);
+        if (platform_ != nullptr) platform_->panic(report);
+        trap();
     }
 
   private:

@@ -22,6 +22,8 @@ namespace quire::heap_internal {
 enum class Fill : uint8_t { none, zero };
 // Whether a request may get a larger cell than it deserves, when pages have run out.
 enum class LargerCell : uint8_t { never, if_need_be };
+// Whether a block that gets smaller stays where it is, whatever it wastes.
+enum class Shrink : uint8_t { where_sensible, always };
 
 // Not synchronised. The functions are those of BasicHeap, with the same errors.
 class HeapCore {
@@ -35,6 +37,7 @@ class HeapCore {
 
     Result<void*> allocate(size_t bytes, Fill fill);
     Result<void*> allocate_aligned(size_t bytes, size_t alignment, Fill fill);
+    // `block` must not be null.
     Result<void*> reallocate(void* block, size_t bytes);
     Status free(void* block);
     Status free_sized(void* block, size_t bytes);
@@ -56,9 +59,10 @@ class HeapCore {
         size_t requested;
         size_t capacity;
     };
-    struct Cell {
-        SpanRecord* span;
-        unsigned index;
+    struct Resized {
+        bool done;
+        bool was_large;
+        size_t requested;  // before
     };
     struct Totals;  // what validate adds up
 
@@ -82,31 +86,32 @@ class HeapCore {
     size_t natural_alignment(size_t bytes) const;
 
     // Arenas and spans.
-    Status add_arena();
+    bool add_arena();
     void undo_add_arena();
-    Result<SpanRecord*> create_span(unsigned size_class);
+    SpanRecord* create_span(unsigned size_class);
     bool give_back(SpanRecord& span);
     bool give_back_empty_spans();
     void refile(SpanRecord& span, unsigned from_bin);
 
     // Cells.
-    Result<void*> allocate_cell(unsigned size_class, size_t bytes, size_t alignment,
-                                LargerCell larger);
-    Result<Cell> find_cell(unsigned size_class);
-    Result<Cell> find_cell_in_spans(unsigned size_class);
-    Result<Cell> find_larger_cell(unsigned size_class, size_t alignment);
-    Result<Cell> find_cell_with_memory(unsigned size_class) const;
-    Status commit_cell(SpanRecord& span, unsigned cell);
+    void* allocate_cell(unsigned size_class, size_t bytes, size_t alignment, LargerCell larger);
+    void* take_cell(SpanRecord& span, size_t bytes);
+    SpanRecord* find_span(unsigned size_class);
+    SpanRecord* find_span_with_memory(unsigned size_class);
+    SpanRecord* find_larger_cell(unsigned size_class, size_t alignment);
+    bool commit_cell(SpanRecord& span, unsigned cell);
     void free_cell(const Block& block);
 
     // Large blocks. `headroom`: address space to grow into.
-    Result<void*> allocate_large(size_t bytes, size_t alignment, size_t headroom);
-    Result<LargeBlock*> create_large(size_t bytes, size_t alignment, size_t headroom);
-    Result<unsigned char*> allocate_large_record();
+    void* allocate_large(size_t bytes, size_t alignment, size_t headroom);
+    LargeBlock* find_large(size_t bytes, size_t alignment, size_t headroom);
+    LargeBlock* create_large(size_t bytes, size_t alignment, size_t headroom);
+    bool has_room_for_record() const;
+    LargeBlock* allocate_large_record();
     void undo_reserve_large(unsigned char* base, size_t reserved, size_t committed);
     void free_large_record(LargeBlock& large);
     Status free_large(const Block& block);
-    Status resize_large(const Block& block, size_t bytes);
+    bool resize_large(const Block& block, size_t bytes);
 
     // From an address to a block.
     Result<Block> locate(const void* address) const;
@@ -116,6 +121,7 @@ class HeapCore {
     Status free_block(const Block& block);
     void undo_allocation(void* block);
     bool fits_in_place(const Block& block, size_t bytes) const;
+    Result<Resized> resize_in_place(void* address, size_t bytes, Shrink shrink);
     void resize_cell(const Block& block, size_t bytes);
 
     Status validate_arena(const Arena& arena, Totals& totals) const;

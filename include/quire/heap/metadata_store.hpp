@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 
-#include "quire/base/result.hpp"
 #include "quire/heap/page_account.hpp"
 
 namespace quire::heap_internal {
@@ -19,10 +18,11 @@ class MetadataStore {
     constexpr MetadataStore() = default;
     void start(unsigned char* base, size_t bytes);
 
-    // 2^shift bytes, aligned to their size; smallest_shift to page_shift. Their contents are
-    // anything. Errors: out_of_memory when the part is used up, else as PageSource::commit;
-    // nothing changed.
-    Result<unsigned char*> allocate(PageAccount& pages, unsigned shift);
+    // Whether `allocate` would find room, if there are pages; smallest_shift to page_shift.
+    bool has_room(unsigned shift) const;
+    // 2^shift bytes, aligned to their size. Their contents are anything. There must be room. Null,
+    // and nothing changed, when the page source fails.
+    unsigned char* allocate(PageAccount& pages, unsigned shift);
     // The piece must have come from this store, with this shift.
     void free(unsigned char* piece, unsigned shift);
     // Gives the pages back when nothing is in use; otherwise, or when the source refuses, does

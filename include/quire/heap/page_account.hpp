@@ -9,7 +9,9 @@
 
 namespace quire::heap_internal {
 
-// Not synchronised. Each call passes straight through; the tally changes only when it succeeds.
+// Not synchronised. Each call passes straight through; the tally changes only when it succeeds. Why
+// the last one failed is kept here rather than handed up, since a call of the page source has a
+// long way to go below, and the stack of a kernel is short.
 class PageAccount {
   public:
     constexpr PageAccount() = default;
@@ -18,18 +20,25 @@ class PageAccount {
         committed_ = peak_ = reserved_ = 0;
     }
 
-    Result<unsigned char*> reserve(size_t bytes, size_t alignment);
-    Status commit(unsigned char* address, size_t bytes);
-    // `committed`: how many of the bytes have memory behind them.
-    Status decommit(unsigned char* address, size_t bytes, size_t committed);
-    Status release(unsigned char* address, size_t bytes, size_t committed);
+    // Null when it failed.
+    unsigned char* reserve(size_t bytes, size_t alignment);
+    // False when it failed.
+    bool commit(unsigned char* address, size_t bytes);
+    // `committed`: how many of the bytes have memory behind them. False when it failed.
+    bool decommit(unsigned char* address, size_t bytes, size_t committed);
+    bool release(unsigned char* address, size_t bytes, size_t committed);
+    // Of the call that failed last.
+    Failure failure() const { return failure_; }
 
     size_t reserved_bytes() const { return reserved_; }
     size_t committed_bytes() const { return committed_; }
     size_t peak_committed_bytes() const { return peak_; }
 
   private:
+    bool note(const Status& status);
+
     PageSource* pages_ = nullptr;
+    Failure failure_{};
     size_t reserved_ = 0;
     size_t committed_ = 0;
     size_t peak_ = 0;

@@ -52,6 +52,7 @@ struct Scenario {
     std::function<void(Situation&)> prepare;
     std::function<bool(Situation&)> attempt;
     size_t least_calls;  // that the attempt makes, so that a scenario stays what it was meant to be
+    size_t least_failures = 1;  // zero where there is always another way
 };
 
 void PrintTo(const Scenario& scenario, std::ostream* out) {
@@ -127,7 +128,7 @@ const Scenario scenarios[] = {
          if (block.ok()) at.live[0].block = static_cast<unsigned char*>(*block);
          return block.ok();
      },
-     2},
+     2, 0},
     {"MovingACellToALargeBlock", arena, [](Situation& at) { at.keep(4000); },
      [](Situation& at) {
          const auto block = at.heap.reallocate(at.live[0].block, 90000);
@@ -175,7 +176,7 @@ TEST_P(HeapOutOfPagesTest, FailsWholeOrSucceedsWhole) {
         ASSERT_TRUE(at.heap.validate().ok());
         at.expect_contents();
     }
-    EXPECT_GT(failures, 0u);
+    EXPECT_GE(failures, scenario.least_failures);
 }
 
 // Every allocation of a long life fails in turn; what is left afterwards must be the same.

@@ -17,9 +17,9 @@ class MetadataStoreTest : public testing::Test {
 
     void SetUp() override {
         account_.start(pages_);
-        const auto base = account_.reserve(bytes, page_size);
-        ASSERT_TRUE(base.ok());
-        store_.start(*base, bytes);
+        unsigned char* const base = account_.reserve(bytes, page_size);
+        ASSERT_NE(base, nullptr);
+        store_.start(base, bytes);
     }
 
     test::HostPageSource pages_;
@@ -29,7 +29,7 @@ class MetadataStoreTest : public testing::Test {
 
 TEST_F(MetadataStoreTest, CommitsNothingBeforeItIsAsked) {
     EXPECT_EQ(pages_.committed_bytes(), 0u);
-    ASSERT_TRUE(store_.allocate(account_, 6).ok());
+    ASSERT_NE(store_.allocate(account_, 6), nullptr);
     EXPECT_EQ(pages_.committed_bytes(), page_size);
 }
 
@@ -39,13 +39,13 @@ TEST_F(MetadataStoreTest, FillsItsPagesWithoutALoss) {
         const size_t in_a_page = page_size >> shift;
         for (size_t i = 0; i < (shift == page_shift ? 1 : in_a_page / 2); ++i) {
             const auto piece = store_.allocate(account_, shift);
-            ASSERT_TRUE(piece.ok());
-            EXPECT_EQ(reinterpret_cast<uintptr_t>(*piece) % (size_t{1} << shift), 0u);
+            ASSERT_NE(piece, nullptr);
+            EXPECT_EQ(reinterpret_cast<uintptr_t>(piece) % (size_t{1} << shift), 0u);
             // Pieces that overlap would undo each other's contents.
-            std::memset(*piece, static_cast<int>(shift), size_t{1} << shift);
+            std::memset(piece, static_cast<int>(shift), size_t{1} << shift);
             for (size_t byte = 0; byte < size_t{1} << shift; ++byte)
-                ASSERT_EQ((*piece)[byte], shift);
-            pieces.push_back(*piece);
+                ASSERT_EQ(piece[byte], shift);
+            pieces.push_back(piece);
         }
     }
     // Half a page of each size but the last, and a whole one of that.
@@ -54,46 +54,51 @@ TEST_F(MetadataStoreTest, FillsItsPagesWithoutALoss) {
 }
 
 TEST_F(MetadataStoreTest, GivesAFreedPieceOutAgain) {
-    const auto first = store_.allocate(account_, 5);
-    const auto second = store_.allocate(account_, 5);
-    ASSERT_TRUE(first.ok() && second.ok());
-    store_.free(*first, 5);
-    EXPECT_EQ(*store_.allocate(account_, 5), *first);
+    unsigned char* const first = store_.allocate(account_, 5);
+    ASSERT_NE(store_.allocate(account_, 5), first);
+    store_.free(first, 5);
+    EXPECT_EQ(store_.allocate(account_, 5), first);
 }
 
 TEST_F(MetadataStoreTest, SplitsAFreedPieceForSmallerOnes) {
     const auto whole = store_.allocate(account_, page_shift);
-    ASSERT_TRUE(whole.ok());
-    store_.free(*whole, page_shift);
+    ASSERT_NE(whole, nullptr);
+    store_.free(whole, page_shift);
     for (size_t i = 0; i < page_size / 16; ++i)
-        ASSERT_TRUE(store_.allocate(account_, 4).ok());
+        ASSERT_NE(store_.allocate(account_, 4), nullptr);
     EXPECT_EQ(pages_.committed_bytes(), page_size);
 }
 
 TEST_F(MetadataStoreTest, EndsWithItsPart) {
-    for (size_t i = 0; i < bytes / page_size; ++i)
-        ASSERT_TRUE(store_.allocate(account_, page_shift).ok());
-    const auto beyond = store_.allocate(account_, 4);
-    ASSERT_FALSE(beyond.ok());
-    EXPECT_EQ(beyond.error(), Error::out_of_memory);
-    EXPECT_EQ(pages_.breaches(), 0u);
+    std::vector<unsigned char*> pieces;
+    for (size_t i = 0; i < bytes / page_size; ++i) {
+        ASSERT_TRUE(store_.has_room(page_shift));
+        pieces.push_back(store_.allocate(account_, page_shift));
+        ASSERT_NE(pieces.back(), nullptr);
+    }
+    EXPECT_FALSE(store_.has_room(MetadataStore::smallest_shift));
+    store_.free(pieces[3], page_shift);
+    EXPECT_TRUE(store_.has_room(MetadataStore::smallest_shift));
+    EXPECT_EQ(store_.allocate(account_, 6), pieces[3]);
+    EXPECT_TRUE(store_.has_room(6));
+    EXPECT_TRUE(store_.has_room(page_shift - 1));
+    EXPECT_FALSE(store_.has_room(page_shift));
 }
 
 TEST_F(MetadataStoreTest, PassesOnThatPagesRanOut) {
     pages_.limit_pages(0);
-    const auto piece = store_.allocate(account_, 4);
-    ASSERT_FALSE(piece.ok());
-    EXPECT_EQ(piece.error(), Error::out_of_frames);
+    EXPECT_EQ(store_.allocate(account_, 4), nullptr);
+    EXPECT_EQ(account_.failure().error, Error::out_of_frames);
     EXPECT_TRUE(store_.idle());
     EXPECT_EQ(store_.committed_bytes(), 0u);
 }
 
 TEST_F(MetadataStoreTest, TrimsOnlyWhenIdle) {
     const auto piece = store_.allocate(account_, 4);
-    ASSERT_TRUE(piece.ok());
+    ASSERT_NE(piece, nullptr);
     store_.trim(account_);
     EXPECT_EQ(pages_.committed_bytes(), page_size);
-    store_.free(*piece, 4);
+    store_.free(piece, 4);
     pages_.refuse_decommit(true);
     store_.trim(account_);
     EXPECT_EQ(store_.committed_bytes(), page_size);
@@ -102,16 +107,16 @@ TEST_F(MetadataStoreTest, TrimsOnlyWhenIdle) {
     store_.trim(account_);
     EXPECT_EQ(pages_.committed_bytes(), 0u);
     EXPECT_EQ(account_.committed_bytes(), 0u);
-    EXPECT_TRUE(store_.allocate(account_, 4).ok());
+    EXPECT_NE(store_.allocate(account_, 4), nullptr);
 }
 
 TEST_F(MetadataStoreTest, NoticesALinkThatWasOverwritten) {
     const auto piece = store_.allocate(account_, 6);
-    ASSERT_TRUE(piece.ok());
+    ASSERT_NE(piece, nullptr);
     ASSERT_TRUE(store_.consistent());
     // The other half of the split is free: its link lies behind.
-    unsigned char* const free_piece = *piece + 64;
-    const uintptr_t astray = reinterpret_cast<uintptr_t>(*piece) + 8;
+    unsigned char* const free_piece = piece + 64;
+    const uintptr_t astray = reinterpret_cast<uintptr_t>(piece) + 8;
     std::memcpy(free_piece, &astray, sizeof astray);
     EXPECT_FALSE(store_.consistent());
     const uintptr_t ring = reinterpret_cast<uintptr_t>(free_piece);
