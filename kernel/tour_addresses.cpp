@@ -21,9 +21,20 @@ unsigned long shown(Page page) {
     return static_cast<unsigned long>(address_of(page).value());
 }
 
+// Leaves frames behind that are not zero, as a kernel has them after its first minutes.
+bool leave_traces(quire::KernelMemory& memory) {
+    const auto pages = memory.space().allocate(PageCount(3));
+    if (!pages.ok()) return false;
+    for (const Page page : *pages) {
+        word_of(memory, page) = ~pattern;
+    }
+    return memory.space().unmap(*pages).ok();
+}
+
 }  // namespace
 
 bool tour_addresses(quire::KernelMemory& memory) {
+    if (!leave_traces(memory)) return tour_check(false, "pages to leave traces in");
     AllocateOptions options;
     options.name = "tour";
     tour_call("space.allocate(3 pages)");

@@ -30,6 +30,7 @@ KERNEL = pathlib.Path(os.environ.get("QUIRE_KERNEL_IMAGE",
                                      ROOT / "build" / "i386" / "kernel" / "quire-i386.elf"))
 ISO_CACHE = ROOT / "build" / "iso"
 ISO_CACHE_ENTRIES = 24
+GRUB_MODULES = pathlib.Path("/usr/lib/grub/i386-pc")
 
 # What the kernel writes to the debug-exit port, as QEMU's exit status: (value << 1) | 1.
 EXIT_MEANINGS = {33: "success", 35: "failure", 37: "panic"}
@@ -104,6 +105,8 @@ def make_iso(options):
                           ("mformat", "mtools")):
         if shutil.which(tool) is None:
             raise EmulatorError(f"--boot grub needs {tool}: apt-get install {package} grub-pc-bin")
+    if not GRUB_MODULES.is_dir():
+        raise EmulatorError("--boot grub needs GRUB's files for a PC: apt-get install grub-pc-bin")
     ISO_CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ISO_CACHE) as folder:
         boot = pathlib.Path(folder) / "image" / "boot"
@@ -112,7 +115,7 @@ def make_iso(options):
         (boot / "grub" / "grub.cfg").write_text(config)
         made = pathlib.Path(folder) / "made.iso"
         run = subprocess.run(
-            ["grub-mkrescue", "--directory=/usr/lib/grub/i386-pc", "--fonts=", "--locales=",
+            ["grub-mkrescue", f"--directory={GRUB_MODULES}", "--fonts=", "--locales=",
              "--themes=", "--install-modules=normal multiboot2 serial terminal iso9660 biosdisk",
              "-o", str(made), str(boot.parent)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
