@@ -76,10 +76,9 @@ Status MemoryMapBuilder::finish(PhysicalAddress highest) {
     if (stage_ != Stage::collecting) return Error::bad_argument;
     note_reservations_outside_ram();
     round_to_frames();
-    stage_ = Stage::reserving;
+    stage_ = Stage::finishing;
     place_reservations();
     take_beyond(highest);
-    stage_ = Stage::finished;
     if (entry_lost_) return Failure{Error::too_many, memory_map_capacity};
     if (map_.usable_frames() == FrameCount(0)) return Error::no_usable_memory;
     return {};
@@ -112,7 +111,7 @@ void MemoryMapBuilder::remove(size_t index) {
 // Gives part of one entry another kind; needs two free entries.
 void MemoryMapBuilder::replace_part(size_t index, uint64_t first, uint64_t last, MemoryKind kind) {
     const MemoryEntry old = map_.entries_[index];
-    if (stage_ == Stage::reserving && old.kind == MemoryKind::usable) {
+    if (stage_ == Stage::finishing && old.kind == MemoryKind::usable) {
         map_.taken_[static_cast<size_t>(kind)] += Bytes(last - first) + Bytes(1);
     }
     map_.entries_[index] = MemoryEntry{bytes_between(first, last), kind};
@@ -150,7 +149,7 @@ bool MemoryMapBuilder::give_up_smallest_usable() {
     if (smallest == map_.size_) return false;
     const PhysicalRange range = map_.entries_[smallest].range;
     note(RepairKind::too_many_entries, range.first().value(), range.count().value());
-    if (stage_ == Stage::reserving) map_.firmware_usable_ -= range.count();
+    if (stage_ == Stage::finishing) map_.firmware_usable_ -= range.count();
     remove(smallest);
     return true;
 }

@@ -132,7 +132,8 @@ class MemoryMap {
     Bytes taken_[memory_kinds];
 };
 
-// Told of every entry of the firmware's as it stands there, before anything is mended: for boot logs.
+// Told of every entry of the firmware's as it stands there, before anything is mended: for boot
+// logs.
 class FirmwareListener {
   public:
     virtual void entry(uint64_t /*base*/, uint64_t /*bytes*/, MemoryKind) {}
@@ -161,8 +162,8 @@ class MemoryMapBuilder {
     MemoryMapBuilder& operator=(const MemoryMapBuilder&) = delete;
 
     // An entry of the firmware's, as it stands there: whatever is wrong with it is repaired and
-    // recorded. `index` order matters only for reporting disorder. O(entries) for each entry that
-    // it overlaps, and one.
+    // recorded. The order of entries matters only for reporting disorder. O(entries) for each
+    // entry that it overlaps, and one.
     void add(uint64_t base, uint64_t bytes, MemoryKind kind);
     // Records a repair that a parser made. O(1).
     void note(RepairKind kind, uint64_t first, uint64_t bytes);
@@ -179,7 +180,7 @@ class MemoryMapBuilder {
     Status finish(PhysicalAddress highest);
 
   private:
-    enum class Stage : uint8_t { collecting, reserving, finished };
+    enum class Stage : uint8_t { collecting, finishing };
 
     size_t limit() const { return memory_map_capacity - reservations_; }
     size_t first_reaching(uint64_t address) const;

@@ -91,6 +91,47 @@ TEST_F(MapBuilding, LeavesOutTheTopFrame) {
                             Repair{RepairKind::wrapped_clipped, 0xfffffffffffff000, 1}));
 }
 
+TEST_F(MapBuilding, KeepsTheLastByteOfAnEntryThatRunsIntoTheTopFrame) {
+    usable(0x1000, 0x1000);
+    builder_.add(0xffffffffffffefff, 2, MemoryKind::reserved);
+    ASSERT_TRUE(builder_.finish(everywhere).ok());
+    EXPECT_EQ(entries().back(),
+              (Stretch{0xffffffffffffe000, 0xffffffffffffefff, MemoryKind::reserved}));
+}
+
+TEST_F(MapBuilding, CountsAByteThatTwoEntriesShareOnce) {
+    usable(0x10000, 0x1001);
+    usable(0x11000, 0x1000);
+    usable(0x20000, 0x1000);
+    usable(0x1f000, 0x1001);
+    ASSERT_TRUE(builder_.finish(everywhere).ok());
+    EXPECT_EQ(map_->firmware_usable_raw(), Bytes(0x4000));
+    EXPECT_THAT(repairs(), ElementsAre(Repair{RepairKind::overlap_resolved, 0x11000, 1},
+                                       Repair{RepairKind::out_of_order, 0x1f000, 0x1001},
+                                       Repair{RepairKind::overlap_resolved, 0x20000, 1}));
+}
+
+TEST_F(MapBuilding, TellsItsListenerEveryEntryAsItStands) {
+    struct Listener final : FirmwareListener {
+        std::vector<FirmwareEntry> heard;
+        void entry(uint64_t base, uint64_t bytes, MemoryKind kind) override {
+            heard.push_back({base, bytes, kind});
+        }
+    } listener;
+    MemoryMapBuilder builder(*map_, &listener);
+    builder.add(0x20000, 0x1234, MemoryKind::usable);
+    builder.add(0x10000, 0, MemoryKind::bad);
+    builder.add(UINT64_MAX, 9, MemoryKind::reserved);
+    ASSERT_EQ(listener.heard.size(), 3u);
+    EXPECT_EQ(listener.heard[0].base, 0x20000u);
+    EXPECT_EQ(listener.heard[0].bytes, 0x1234u);
+    EXPECT_EQ(listener.heard[1].kind, MemoryKind::bad);
+    EXPECT_EQ(listener.heard[2].bytes, 9u);
+    struct Indifferent final : FirmwareListener {
+    } indifferent;
+    MemoryMapBuilder(*map_, &indifferent).add(0x10000, 0x1000, MemoryKind::usable);
+}
+
 TEST_F(MapBuilding, TheWholeSpaceMayBeUsable) {
     usable(0, UINT64_MAX);
     ASSERT_TRUE(builder_.finish(everywhere).ok());
@@ -408,6 +449,17 @@ TEST_F(MapBuilding, SaysWhenNotEvenTheReservedMemoryFits) {
         builder_.add(0x100000 + 2 * i * page_size, page_size, MemoryKind::reserved);
     EXPECT_EQ(builder_.finish(everywhere).error(), Error::too_many);
     EXPECT_EQ(broken_promise(*map_), "");
+}
+
+// Even when there is room again by the end: what found none is in the map no more.
+TEST_F(MapBuilding, DoesNotForgetThatSomethingFoundNoRoom) {
+    for (size_t i = 0; i < memory_map_capacity + 1; ++i)
+        builder_.add(0x100000 + 2 * i * page_size, page_size, MemoryKind::reserved);
+    const uint64_t all_but_the_last = (2 * memory_map_capacity - 8) * page_size;
+    for (uint64_t hole = page_size; hole < all_but_the_last; hole += 2 * page_size)
+        builder_.add(0x100000 + hole, page_size, MemoryKind::reserved);
+    usable(0x10000, 0x4000);
+    EXPECT_EQ(builder_.finish(everywhere).error(), Error::too_many);
 }
 
 TEST_F(MapBuilding, RefusesAReservationForWhichThereIsNoRoom) {

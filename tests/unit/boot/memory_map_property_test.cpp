@@ -14,7 +14,7 @@ namespace {
 
 // RapidCheck reads this when the first property runs; whoever calls the test may say otherwise,
 // seed=... to replay what a failure printed.
-const int more_cases = setenv("RC_PARAMS", "max_success=500", 0);
+const int more_cases = setenv("RC_PARAMS", "max_success=200", 0);
 
 // Addresses in a few dozen frames, so that entries meet, at frame boundaries or off them; now and
 // then around 4 GiB or at the top of the space.

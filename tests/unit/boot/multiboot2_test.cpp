@@ -279,6 +279,23 @@ TEST_F(Multiboot2, AModuleMayBeEmptyButNotBackwards) {
     EXPECT_EQ(parse_tags(backwards).failure(), (Failure{Error::bad_boot_information, 0x200000}));
 }
 
+// With room for the information's reservation but not for the module's.
+TEST_F(Multiboot2, AModuleThatCannotBeReservedIsAnError) {
+    ByteWriter out;
+    out.u32(56).u32(0).u32(3).u32(17).u32(0x200000).u32(0x201000).u8(0).align(8);
+    out.u32(4).u32(16).u32(640).u32(7168).u32(0).u32(8);
+    image_.put(multiboot2_at, out);
+    map_ = std::make_unique<MemoryMap>();
+    MemoryMapBuilder builder(*map_);
+    for (uint64_t i = 1; i < memory_map_capacity; ++i) {
+        const PhysicalRange frame(PhysicalAddress(i * 0x2000), Bytes(1));
+        ASSERT_TRUE(builder.reserve(frame, MemoryKind::kernel).ok());
+    }
+    EXPECT_EQ(parse_multiboot(multiboot2_magic, PhysicalAddress(multiboot2_at), image_, builder)
+                  .failure(),
+              (Failure{Error::too_many, memory_map_capacity}));
+}
+
 TEST_F(Multiboot2, NothingAfterTheEndTagIsRead) {
     ByteWriter out;
     out.u32(48).u32(0).u32(4).u32(16).u32(640).u32(7168).u32(0).u32(8);
