@@ -47,7 +47,8 @@ class SpinLock {
     }
     // Takes the lock if nobody holds it or waits for it.
     bool try_lock() {
-        uint32_t ticket = serving_.load(MemoryOrder::relaxed);
+        // The unlock that made it free is what this load has to see and be ordered after.
+        uint32_t ticket = serving_.load(MemoryOrder::acquire);
         return next_.compare_exchange(ticket, ticket + 1, MemoryOrder::acquire,
                                       MemoryOrder::relaxed);
     }
