@@ -4,6 +4,10 @@
 namespace quire::sim {
 
 namespace {
+bool leads_to(const Translation& cached, uint64_t physical) {
+    return physical >= cached.frame && physical - cached.frame < cached.bytes();
+}
+
 bool harmful(const Translation& cached, const std::optional<Translation>& now) {
     if (!now || cached.physical(cached.page) != now->physical(cached.page)) return true;
     // A cached large page also answers for addresses that a small one now there does not cover.
@@ -114,10 +118,24 @@ std::vector<StaleStructure> CpuCore::stale_structures() const {
     return stale;
 }
 
+bool CpuCore::sees_stale(Frame frame) const {
+    const uint64_t first = address_of(frame).value();
+    for (const Translation& cached : tlb_.entries()) {
+        if (!leads_to(cached, first)) continue;
+        const uint64_t address = cached.page + (first - cached.frame);
+        const std::optional<Translation> now = look(Access{address}).translation;
+        if (!now || now->physical(address) != first) return true;
+    }
+    for (const StructureEntry& cached : tlb_.structures()) {
+        if (cached.table == first && look(Access{cached.region}).structure != cached) return true;
+    }
+    return false;
+}
+
 bool CpuCore::sees(Frame frame) const {
     const uint64_t first = address_of(frame).value();
     for (const Translation& cached : tlb_.entries()) {
-        if (first >= cached.frame && first - cached.frame < cached.bytes()) return true;
+        if (leads_to(cached, first)) return true;
     }
     for (const StructureEntry& cached : tlb_.structures()) {
         if (cached.table == first) return true;

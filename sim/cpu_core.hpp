@@ -79,6 +79,9 @@ class CpuCore {
     std::vector<StaleStructure> stale_structures() const;
     // Whether a cached entry still leads to any byte of a frame, as a page or as a table.
     bool sees(Frame frame) const;
+    // Whether one does that the tables no longer bear out. A frame that is given back may well be
+    // seen, through a direct map; through a stale entry it must not be.
+    bool sees_stale(Frame frame) const;
 
     Tlb& tlb() { return tlb_; }
     const Tlb& tlb() const { return tlb_; }

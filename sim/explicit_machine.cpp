@@ -227,6 +227,11 @@ bool ExplicitCpu::sees(Frame frame) {
     return core_.sees(frame);
 }
 
+bool ExplicitCpu::sees_stale(Frame frame) {
+    const Driving driving(*this);
+    return core_.sees_stale(frame);
+}
+
 CpuCounters ExplicitCpu::counters() {
     const Driving driving(*this);
     return core_.counters();
@@ -331,6 +336,14 @@ bool ExplicitMachine::sees(Frame frame) {
     std::atomic<bool> seen{false};
     run_on(all_cpus(), [&](ExplicitCpu& cpu) {
         if (cpu.sees(frame)) seen = true;
+    });
+    return seen;
+}
+
+bool ExplicitMachine::sees_stale(Frame frame) {
+    std::atomic<bool> seen{false};
+    run_on(all_cpus(), [&](ExplicitCpu& cpu) {
+        if (cpu.sees_stale(frame)) seen = true;
     });
     return seen;
 }

@@ -118,6 +118,7 @@ class ExplicitCpu {
     std::vector<StaleEntry> stale_entries();
     std::vector<StaleStructure> stale_structures();
     bool sees(Frame frame);
+    bool sees_stale(Frame frame);
     CpuCounters counters();
     Walk look(const Access& access);
 
@@ -177,8 +178,10 @@ class ExplicitMachine {
     // Over all CPUs; each answers at its next operation.
     std::vector<StaleEntry> stale_entries();
     std::vector<StaleStructure> stale_structures();
-    // Whether any CPU can still reach a frame. When it is freed, none must.
+    // Whether any CPU can reach a frame, and whether one can through an entry that the tables no
+    // longer bear out; see CpuCore.
     bool sees(Frame frame);
+    bool sees_stale(Frame frame);
 
   private:
     const Ram& ram_;

@@ -113,6 +113,7 @@ class MappedMachine final : private HostWindow::Owner {
     std::vector<StaleEntry> stale_entries() const { return core_.stale_entries(); }
     std::vector<StaleStructure> stale_structures() const { return core_.stale_structures(); }
     bool sees(Frame frame) const { return core_.sees(frame); }
+    bool sees_stale(Frame frame) const { return core_.sees_stale(frame); }
     const CpuCore& core() const { return core_; }
     const Ram& ram() const { return ram_; }
     MappedCounters counters() const;
