@@ -17,9 +17,9 @@ enum class Tag : uint32_t {
     map = 6,
 };
 
-constexpr size_t alignment = 8;            // of the information and of every tag
-constexpr size_t header_bytes = 8;         // of the information, and of every tag: type and size
-constexpr size_t module_least_bytes = 17;  // first, end, an empty string
+constexpr size_t alignment = 8;     // of the information and of every tag
+constexpr size_t header_bytes = 8;  // of the information, and of every tag: type and size
+constexpr size_t module_string_at = 16;
 constexpr size_t sizes_bytes = 16;
 constexpr size_t map_header_bytes = 16;
 constexpr size_t entry_least_bytes = 24;
@@ -80,9 +80,10 @@ class Parser {
     }
 
     Status parse_module(BootBytes tag) {
-        if (tag.size() < module_least_bytes) return Failure{Error::bad_boot_information, where()};
+        // The string comes last: a tag that holds one, if only its null, holds the fields before
+        // it.
         const char* command_line = nullptr;
-        const Status named = parse_string(tag, 16, command_line);
+        const Status named = parse_string(tag, module_string_at, command_line);
         if (!named.ok()) return named;
         return add_module(builder_, information_, field32(tag, 8), field32(tag, 12), command_line);
     }

@@ -66,8 +66,9 @@ class BootMapping {
 //
 // Errors: bad_argument (the magic is neither), bad_boot_information (misaligned, contradictory,
 // an unterminated string, or without any memory map), truncated (ends before its own size says, or
-// cannot be read), too_many (modules, or reservations). Each names the address concerned. The
-// builder may then hold part of the entries and is to be dropped.
+// cannot be read), too_many (modules, or reservations), out_of_range (something lies in the top
+// frame of the 64-bit space, which no map covers). Each names the address concerned. The builder
+// may then hold part of the entries and is to be dropped.
 // Reads at most the sizes stated by the information itself; never loops without progress.
 Result<BootInformation> parse_multiboot(uint32_t magic, PhysicalAddress information,
                                         PhysicalReader read, MemoryMapBuilder& builder);

@@ -294,6 +294,15 @@ TEST_F(Multiboot1, InformationAtTheTopOfMemoryIsAnError) {
               (Failure{Error::bad_boot_information, UINT64_MAX - 2}));
 }
 
+TEST_F(Multiboot1, InformationInTheTopFrameCannotBeReserved) {
+    map_ = std::make_unique<MemoryMap>();
+    MemoryMapBuilder builder(*map_);
+    const PhysicalAddress top_frame(UINT64_MAX - (page_size - 1));
+    image_.put(top_frame.value(), ByteWriter().u32(1).u32(640).u32(7168));
+    EXPECT_EQ(parse_multiboot(multiboot1_magic, top_frame, image_, builder).failure(),
+              (Failure{Error::out_of_range, top_frame.value()}));
+}
+
 // The builder's own refusals come through.
 TEST_F(Multiboot1, WithoutRoomForReservationsIsAnError) {
     map_ = std::make_unique<MemoryMap>();

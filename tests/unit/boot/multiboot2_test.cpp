@@ -279,6 +279,12 @@ TEST_F(Multiboot2, AModuleMayBeEmptyButNotBackwards) {
     EXPECT_EQ(parse_tags(backwards).failure(), (Failure{Error::bad_boot_information, 0x200000}));
 }
 
+TEST_F(Multiboot2, InformationInTheTopFrameCannotBeReserved) {
+    const uint64_t top_frame = UINT64_MAX - (page_size - 1);
+    image_.put(top_frame, multiboot2_information());
+    EXPECT_EQ(parse(top_frame).failure(), (Failure{Error::out_of_range, top_frame}));
+}
+
 // With room for the information's reservation but not for the module's.
 TEST_F(Multiboot2, AModuleThatCannotBeReservedIsAnError) {
     ByteWriter out;
