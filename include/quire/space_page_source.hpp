@@ -23,6 +23,7 @@ class SpacePageSource final : public PageSource {
 
   private:
     Result<PageRange> pages_of(void* address, size_t bytes) const;
+    [[gnu::noinline]] bool is_whole_reservation(const PageRange& pages) const;
 
     AddressSpace& space_;
     const char* name_;

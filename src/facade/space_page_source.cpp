@@ -48,12 +48,15 @@ Status SpacePageSource::decommit(void* address, size_t bytes) {
 Status SpacePageSource::release(void* address, size_t bytes) {
     const Result<PageRange> pages = pages_of(address, bytes);
     if (!pages.ok()) return pages.failure();
-    const auto found = space_.query(address_of(pages->first()));
-    if (!found.ok()) return found.failure();
-    if (found->region.pages != *pages || found->region.backing != Backing::reserved) {
+    if (!is_whole_reservation(*pages)) {
         return Failure{Error::no_region, address_of(pages->first()).value()};
     }
     return space_.unmap(*pages);
+}
+
+bool SpacePageSource::is_whole_reservation(const PageRange& pages) const {
+    const auto found = space_.query(address_of(pages.first()));
+    return found.ok() && found->region.pages == pages && found->region.backing == Backing::reserved;
 }
 
 }  // namespace quire

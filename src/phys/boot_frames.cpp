@@ -25,11 +25,16 @@ Result<FrameRange> BootFrames::allocate_run(FrameCount count) {
     if (count == FrameCount(0)) return Failure{Error::zero_size, 0};
     if (closed_) return Failure{Error::out_of_frames, count.value()};
     const Gap gap = highest_gap(count);
-    if (gap.frames.empty()) return Failure{Error::out_of_frames, count.value()};
-    const FrameRange run(gap.frames.last() - (count - FrameCount(1)), count);
-    // A run at the top of its gap adjoins the given run above, unless a hole of the map ends the
-    // gap; one that fills its gap adjoins the one below as well.
-    const size_t below = gap.run_below;
+    if (!gap.found) return Failure{Error::out_of_frames, count.value()};
+    const FrameRange run(gap.last - (count - FrameCount(1)), count);
+    if (!give(run, gap.run_below)) return Failure{Error::too_many, capacity};
+    return run;
+}
+
+// Remembers a run that starts at the top of a gap above the given run `below`. It adjoins the given
+// run above, unless a hole of the map ends the gap; one that fills its gap adjoins the one below as
+// well. False, and no change, when there is no room for a run more.
+bool BootFrames::give(const FrameRange& run, size_t below) {
     const bool joins_above = below > 0 && adjoin(given_[below - 1], run);
     const bool joins_below = below < runs_ && adjoin(run, given_[below]);
     if (joins_above && joins_below) {
@@ -40,10 +45,10 @@ Result<FrameRange> BootFrames::allocate_run(FrameCount count) {
     } else if (joins_below) {
         given_[below] = FrameRange::between(given_[below].first(), run.last());
     } else {
-        if (runs_ == capacity) return Failure{Error::too_many, capacity};
+        if (runs_ == capacity) return false;
         insert_run(below, run);
     }
-    return run;
+    return true;
 }
 
 Status BootFrames::free_frame(Frame frame) {
@@ -77,7 +82,7 @@ FrameCount BootFrames::given_frames() const {
     return sum;
 }
 
-// The highest free run of at least `count` frames; empty when there is none.
+// The highest free run of at least `count` frames: where it ends.
 BootFrames::Gap BootFrames::highest_gap(FrameCount count) const {
     const Span<const MemoryEntry> entries = map_.entries();
     size_t run = 0;  // the highest that does not lie wholly above what is looked at
@@ -85,20 +90,19 @@ BootFrames::Gap BootFrames::highest_gap(FrameCount count) const {
         if (entries[i].kind != MemoryKind::usable) continue;
         FrameRange rest = frames_inside(entries[i].range).intersection(reachable_);
         while (!rest.empty()) {
-            while (run < runs_ && given_[run].first() > rest.last())
+            const Frame last = rest.last();
+            while (run < runs_ && given_[run].first() > last)
                 ++run;
             // What is above the next given run, or all.
-            FrameRange gap = rest;
-            FrameRange next;
-            if (run < runs_ && given_[run].overlaps(rest)) {
-                gap = rest.without_prefix(given_[run].last() - rest.first() + FrameCount(1));
-                next = rest.prefix(given_[run].first() - rest.first());
+            if (run == runs_ || !given_[run].overlaps(rest)) {
+                if (rest.count() >= count) return {true, last, run};
+                break;
             }
-            if (gap.count() >= count) return {gap, run};
-            rest = next;
+            if (last - given_[run].last() >= count) return {true, last, run};
+            rest = rest.prefix(given_[run].first() - rest.first());
         }
     }
-    return {FrameRange(), runs_};
+    return {};
 }
 
 void BootFrames::insert_run(size_t at, const FrameRange& run) {

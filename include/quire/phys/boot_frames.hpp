@@ -50,12 +50,14 @@ class BootFrames {
     bool closed() const { return closed_; }
 
   private:
-    // A free run, and the first of the given runs that lies below it.
+    // A free run: its last frame, and the first of the given runs that lies below it.
     struct Gap {
-        FrameRange frames;
-        size_t run_below;
+        bool found = false;
+        Frame last;
+        size_t run_below = 0;
     };
     Gap highest_gap(FrameCount count) const;
+    bool give(const FrameRange& run, size_t below);
     void insert_run(size_t at, const FrameRange& run);
     void remove_run(size_t at);
 
