@@ -106,21 +106,27 @@ bool HeapCore::fits_in_place(const Block& block, size_t bytes) const {
     return bytes >= block.capacity / 2 || block.capacity == smallest_cell;
 }
 
-// A size not above the block's own always fits. Errors: as try_free.
-Result<HeapCore::Resized> HeapCore::resize_in_place(void* address, size_t bytes, Shrink shrink) {
+// A size not above the block's own always fits.
+HeapCore::Resized HeapCore::resize_in_place(void* address, size_t bytes, Shrink shrink) {
     const Result<Block> located = locate_intact(address);
-    if (!located.ok()) return located.failure();
-    const Block& block = *located;
-    Resized result{
-        .done = false, .was_large = block.large != nullptr, .requested = block.requested};
-    if (result.was_large) {
+    if (!located.ok()) return Resized::misused;
+    if (located->large != nullptr) {
         const bool stays = shrink == Shrink::always || class_of(bytes, 1) == no_class;
-        result.done = stays && resize_large(block, bytes);
-    } else if (shrink == Shrink::always || fits_in_place(block, bytes)) {
-        resize_cell(block, bytes);
-        result.done = true;
+        return stays && resize_large(*located, bytes) ? Resized::done : Resized::must_move;
     }
-    return result;
+    if (shrink != Shrink::always && !fits_in_place(*located, bytes)) return Resized::must_move;
+    resize_cell(*located, bytes);
+    return Resized::done;
+}
+
+// Of a block that is known to be good.
+size_t HeapCore::requested_of(const void* block) const {
+    return locate(block).value().requested;
+}
+
+// Of a block that is known not to be.
+Failure HeapCore::misuse_of(const void* block) const {
+    return locate_intact(block).failure();
 }
 
 }  // namespace quire::heap_internal

@@ -59,11 +59,7 @@ class HeapCore {
         size_t requested;
         size_t capacity;
     };
-    struct Resized {
-        bool done;
-        bool was_large;
-        size_t requested;  // before
-    };
+    enum class Resized : uint8_t { done, must_move, misused };
     struct Totals;  // what validate adds up
 
     static constexpr unsigned max_arenas = 16;
@@ -121,7 +117,10 @@ class HeapCore {
     Status free_block(const Block& block);
     void undo_allocation(void* block);
     bool fits_in_place(const Block& block, size_t bytes) const;
-    Result<Resized> resize_in_place(void* address, size_t bytes, Shrink shrink);
+    Resized resize_in_place(void* address, size_t bytes, Shrink shrink);
+    Result<void*> replace(void* block, void* moved, size_t kept_bytes);
+    size_t requested_of(const void* block) const;
+    Failure misuse_of(const void* block) const;
     void resize_cell(const Block& block, size_t bytes);
 
     Status validate_arena(const Arena& arena, Totals& totals) const;
