@@ -107,6 +107,7 @@ bool tour_tables(quire::KernelMemory& memory) {
     table.set_frame_source(FrameSource(source));
     well = edit_under_new_table(memory, source) && well;
     table.set_frame_source(memory.table_frames());
+    tour_note("the other ways: ./quire run --access direct, recursive, window");
     return well;
 }
 

@@ -50,6 +50,7 @@ class Options:
     tour: bool = False
     color: bool = True
     extra_arguments: str = ""  # more words for the kernel's command line
+    cpu: str = "qemu32"  # a model as QEMU names them, with features added and taken away
     kernel: pathlib.Path = KERNEL
     modules: tuple = ()  # files for the boot loader to load; with multiboot only
     gdb: bool = False
@@ -135,6 +136,7 @@ def emulator_command(options):
     command = [
         find_emulator(),
         "-accel", os.environ.get("QUIRE_ACCEL", "tcg"),
+        "-cpu", options.cpu,
         "-m", check_memory(options.memory),
         "-display", options.display,
         "-no-reboot",

@@ -80,10 +80,26 @@ def tour(memory, access, boot):
         check(protocol in text, f"the console does not say {protocol}")
 
 
+def plain_cpu(access):
+    """An i686 without large pages, global pages and memory types by PAT."""
+    with Session(Options(memory="64M", access=access, tour=True, cpu="qemu32,-pse,-pge,-pat"),
+                 limit=180) as machine:
+        verdict = machine.wait_for_exit()
+        check(verdict == "success", f"the machine ended with {verdict}:\n{machine.tail(40)}")
+        check("CPU features: TSC" in machine.text, "the CPU has features that were taken away")
+        table = "\n".join(section(machine.text, "A page table of our own"))
+        check("x 4 MiB" not in table and "x 4 KiB" in table, f"large pages are used:\n{table}")
+        check(not re.search(r" [rwx-]{4}g ", table), f"global pages are used:\n{table}")
+        check_tap(machine.text)
+        check_frames(machine.text)
+
+
 def cases():
     for memory in MEMORIES:
         for access in ACCESSES:
             yield f"tour/{memory}/{access}/multiboot", tour, memory, access, "multiboot"
+    for access in ACCESSES:
+        yield f"tour/plain CPU/{access}", plain_cpu, access
     for memory, access in (("8M", "window"), ("128M", "direct"), ("128M", "recursive"),
                            ("3584M", "direct")):
         yield f"tour/{memory}/{access}/grub", tour, memory, access, "grub"

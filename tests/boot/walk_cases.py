@@ -97,8 +97,8 @@ def check_cpu(machine, walk, reach):
     check(probed(machine, 0) == "--", "the CPU can read through a null pointer")
 
 
-def walk_agrees(memory, access):
-    with booted(memory=memory, access=access) as machine:
+def walk_agrees(memory, access, cpu="qemu32"):
+    with booted(memory=memory, access=access, cpu=cpu) as machine:
         walk = machine.ask("walk")
         match = REACH.search(walk)
         check(match, f"the walk does not say the table's reach:\n{walk}")
@@ -112,5 +112,6 @@ def walk_agrees(memory, access):
 def cases():
     for access in ACCESSES:
         yield f"walk/128M/{access}", walk_agrees, "128M", access
+    yield "walk/plain CPU/direct", walk_agrees, "64M", "direct", "qemu32,-pse,-pge,-pat"
     yield "walk/8M/direct", walk_agrees, "8M", "direct"
     yield "walk/3500M/direct", walk_agrees, "3500M", "direct"
