@@ -153,6 +153,14 @@ void leave_frames(KernelMemory& memory, uint64_t left) {
     }
 }
 
+// The space makes room for records of regions before an operation that might need them, and keeps
+// it when the operation fails: so it is made to do that now.
+void fill_up_region_nodes(KernelMemory& memory) {
+    const auto pages = memory.space().allocate(PageCount(1));
+    ASSERT_TRUE(pages.ok());
+    ASSERT_TRUE(memory.space().unmap(*pages).ok());
+}
+
 using Step = std::function<Status(BootedMachine&)>;
 
 struct Scenario {
@@ -172,6 +180,7 @@ void run_scenario(TableReach reach, const Scenario& scenario, uint64_t least_fai
         ASSERT_TRUE(booted.start().ok());
         KernelMemory& memory = booted.memory();
         ASSERT_TRUE(scenario.prepare(booted).ok());
+        fill_up_region_nodes(memory);
         leave_frames(memory, left);
         const State before = state_of(booted);
         const Status done = scenario.step(booted);
