@@ -27,6 +27,9 @@ def reports():
         answer = machine.ask(f"fault 0x{guard:x} write")
         check("stack guard" in answer and "went through" not in answer,
               f"a hit of the stack's guard is reported as:\n{answer}")
+        for how, words in (("", "read of 0xc4"), (" write", "write to 0xc4")):
+            nowhere = machine.ask("fault 0xc4c00000" + how)
+            check(words in nowhere and "no region" in nowhere, f"nowhere{how}:\n{nowhere}")
         check("committed" in machine.ask("heap"), "the kernel did not go on")
 
 

@@ -6,7 +6,7 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
-from emulator_session import KERNEL, Options, Session  # noqa: E402
+from emulator_session import KERNEL, ROOT, Options, Session  # noqa: E402
 
 PAGE = 4096
 PROMPT = "quire> "

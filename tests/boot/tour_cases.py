@@ -4,7 +4,7 @@ says of its memory adds up."""
 
 import re
 
-from machine import ACCESSES, MEMORIES, PAGE, Options, Session, check, entries, section
+from machine import ACCESSES, MEMORIES, PAGE, ROOT, Options, Session, check, entries, section
 
 SENTENCES = (
     "Question 1.",
@@ -94,10 +94,28 @@ def plain_cpu(access):
         check_frames(machine.text)
 
 
+def readme():
+    """What the README says that the tour prints, it prints: line by line, but for addresses."""
+    def plain(line):
+        return re.sub(r"0x[0-9a-f]+", "0x", line).strip()
+
+    text = (ROOT / "README.md").read_text()
+    start = text.index("## Three questions")
+    quoted = [line for line in text[start:text.index("\n## ", start + 1)].splitlines()
+              if line.startswith("    ")]
+    check(len(quoted) > 20, "the README quotes no tour")
+    with Session(Options(memory="128M", tour=True), limit=120) as machine:
+        machine.wait_for_exit()
+        said = {plain(line) for line in machine.text.splitlines()}
+    for line in quoted:
+        check(plain(line) in said, f"the README quotes what the tour does not say:\n{line}")
+
+
 def cases():
     for memory in MEMORIES:
         for access in ACCESSES:
             yield f"tour/{memory}/{access}/multiboot", tour, memory, access, "multiboot"
+    yield "tour/README", readme
     for access in ACCESSES:
         yield f"tour/plain CPU/{access}", plain_cpu, access
     for memory, access in (("8M", "window"), ("128M", "direct"), ("128M", "recursive"),

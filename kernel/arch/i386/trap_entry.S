@@ -114,6 +114,7 @@ load_instruction:
         .type try_touch_byte, @function
 try_touch_byte:                         // int try_touch_byte(uintptr_t address)
         movl    4(%esp), %ecx
+        .globl store_instruction
 store_instruction:
         lock orb $0, (%ecx)             // a store that changes nothing
         movl    $1, %eax

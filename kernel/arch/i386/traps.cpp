@@ -22,6 +22,7 @@ extern const char kernel_stack_guard[];
 
 int try_load_byte(uintptr_t address, uint8_t* value);
 int try_touch_byte(uintptr_t address);
+extern const char store_instruction[];
 void handle_trap(kernel::traps::TrapFrame* frame);
 [[noreturn]] void handle_double_fault();
 }
@@ -76,13 +77,20 @@ constexpr const char* exception_names[32] = {
 machine::PageFaultHandler page_fault_handler = nullptr;
 void* page_fault_context = nullptr;
 
+// A CPU reports a fault of our store that changes nothing as a write, as it must (SDM 3A, 4.7); an
+// emulator may come upon the load in it first.
+bool is_write(const traps::TrapFrame& frame) {
+    return (frame.error_code & code_write) != 0 ||
+           frame.eip == reinterpret_cast<uintptr_t>(store_instruction);
+}
+
 machine::PageFault describe(const traps::TrapFrame& frame, uintptr_t address) {
     machine::PageFault fault = {};
     fault.address = address;
     fault.instruction_pointer = frame.eip;
-    fault.access = (frame.error_code & code_fetch) != 0   ? machine::Access::execute
-                   : (frame.error_code & code_write) != 0 ? machine::Access::write
-                                                          : machine::Access::read;
+    fault.access = (frame.error_code & code_fetch) != 0 ? machine::Access::execute
+                   : is_write(frame)                    ? machine::Access::write
+                                                        : machine::Access::read;
     fault.present = (frame.error_code & code_present) != 0;
     fault.reserved_bit = (frame.error_code & code_reserved_bit) != 0;
     return fault;
