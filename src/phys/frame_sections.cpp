@@ -93,7 +93,6 @@ FrameLayout frame_layout(const MemoryMap& map) {
     // Blocks below this number have been counted.
     uint64_t counted = 0;
     const auto count_masks = [&](uint64_t first, uint64_t last) {
-        if (last < counted) return;
         layout.masks += last + 1 - max(first, counted);
         counted = last + 1;
     };

@@ -285,6 +285,14 @@ TEST_F(FreeRunsTest, SkipBlocksThatHaveNoRunLongEnough) {
     EXPECT_EQ(collect(aligned), (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2990, 11)}));
 }
 
+TEST_F(FreeRunsTest, SkipFromInsideARun) {
+    set_free(508, 7);
+    FreeRuns walk = this->walk(510, Frame::highest);
+    walk.skip_shorter_than(FrameCount(100));
+    EXPECT_EQ(walk.next(), run_of(510, 5));
+    EXPECT_TRUE(walk.next().empty());
+}
+
 TEST_F(FreeRunsTest, SkipInTheMiddleOfAWalk) {
     set_free(10, 5);
     set_free(512, 5);
