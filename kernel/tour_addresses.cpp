@@ -64,10 +64,10 @@ bool tour_addresses(quire::KernelMemory& memory) {
 
     const Page middle = pages.first() + PageCount(1);
     tour_call("space.protect(the middle page, read only)");
-    const Status protected_ =
+    const Status changed =
         memory.space().protect(PageRange(middle, PageCount(1)), read_only | Protection::global);
-    if (!protected_.ok()) {
-        show_failure("protect", protected_.failure());
+    if (!changed.ok()) {
+        show_failure("protect", changed.failure());
         return false;
     }
     const Probe read_only_page = probe(address_of(middle).value());

@@ -7,7 +7,7 @@
 
 extern "C" {
 extern const uint32_t trap_entries[32];
-extern const uint32_t serial_interrupt_entry;
+extern const uint32_t device_entries[3];
 void double_fault_entry();
 }
 
@@ -21,8 +21,9 @@ constexpr uint16_t double_fault_selector = 0x20;
 
 constexpr size_t exception_count = 32;
 constexpr size_t double_fault_vector = 8;
-constexpr size_t serial_vector = 36;
-constexpr size_t gate_count = serial_vector + 1;
+// In the order of device_entries.
+constexpr size_t device_vectors[] = {serial_vector, spurious_vector, second_spurious_vector};
+constexpr size_t gate_count = second_spurious_vector + 1;
 
 // SDM 3A, 8.2.1.
 struct TaskState {
@@ -114,7 +115,9 @@ void load_gates() {
         gates[vector] = interrupt_gate(trap_entries[vector]);
     }
     gates[double_fault_vector] = task_gate(double_fault_selector);
-    gates[serial_vector] = interrupt_gate(serial_interrupt_entry);
+    for (size_t i = 0; i < sizeof(device_vectors) / sizeof(device_vectors[0]); ++i) {
+        gates[device_vectors[i]] = interrupt_gate(device_entries[i]);
+    }
     const TableRegister table = {sizeof(gates) - 1, reinterpret_cast<uint32_t>(gates)};
     asm volatile("lidt %0" : : "m"(table) : "memory");
 }

@@ -55,6 +55,9 @@ trap_entry_\vector:
         ENTRY_WITHOUT_CODE 31
         // Serial input: IRQ 4 of the first interrupt controller, moved to vector 36.
         ENTRY_WITHOUT_CODE 36
+        // What the two controllers send when a device withdraws its request: IRQ 7 and 15.
+        ENTRY_WITHOUT_CODE 39
+        ENTRY_WITHOUT_CODE 47
 
 trap_common:
         pushal
@@ -93,9 +96,9 @@ trap_entries:
         .irp vector, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
         .long trap_entry_\vector
         .endr
-        .globl serial_interrupt_entry
-serial_interrupt_entry:
-        .long trap_entry_36
+        .globl device_entries
+device_entries:
+        .long trap_entry_36, trap_entry_39, trap_entry_47
 
 // Loads and stores that may fault. Each pair in .fixups says: a page fault at the first address
 // that nobody resolved continues at the second.

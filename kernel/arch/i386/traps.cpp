@@ -31,7 +31,6 @@ namespace kernel {
 namespace {
 
 constexpr uint32_t page_fault_vector = 14;
-constexpr uint32_t serial_vector = 36;
 
 // SDM 3A, 4.7.
 constexpr uint32_t code_present = 1u << 0;
@@ -164,8 +163,12 @@ void handle_trap(kernel::traps::TrapFrame* frame) {
     using namespace kernel;
     if (frame->vector == page_fault_vector) {
         handle_page_fault(*frame);
-    } else if (frame->vector == serial_vector) {
+    } else if (frame->vector == traps::serial_vector ||
+               frame->vector == traps::second_spurious_vector) {
+        // A spurious interrupt of the second controller is a real one for the first.
         serial::acknowledge_interrupt();
+    } else if (frame->vector == traps::spurious_vector) {
+        // Nothing is waiting for an answer.
     } else {
         report_and_stop(*frame, cpu::read_cr2());
     }

@@ -6,6 +6,12 @@
 
 namespace kernel::traps {
 
+// The interrupts that are let through, beyond the 32 exceptions: the serial line's, and what the
+// two interrupt controllers send when a device withdraws its request.
+inline constexpr uint32_t serial_vector = 36;
+inline constexpr uint32_t spurious_vector = 39;
+inline constexpr uint32_t second_spurious_vector = 47;
+
 // What trap_entry.S leaves on the stack, lowest address first.
 struct TrapFrame {
     // pushal
