@@ -3,9 +3,9 @@
 //
 // Blocks with free frames are kept in lists by (order of the largest hole, fullness class). Classes
 // are logarithmic in the frames that are not free: a block with 3 frames in use, which may soon be
-// whole again, is told from one with 30, while blocks half full and nearly full are alike. A request
-// is served from the fullest class that can serve it, and there from the list of the smallest
-// sufficient hole: few blocks are broken into, and those that are used fill up.
+// whole again, is told from one with 30, while blocks half full and nearly full are alike. A
+// request is served from the fullest class that can serve it, and there from the list of the
+// smallest sufficient hole: few blocks are broken into, and those that are used fill up.
 #pragma once
 
 #include <stddef.h>
