@@ -14,11 +14,16 @@ using namespace quire;
 // A power of two, so that the average is a shift.
 constexpr unsigned rounds_shift = 10;
 constexpr uint32_t rounds = 1u << rounds_shift;
+// So that spans and tables that serve all rounds are there.
+constexpr uint32_t warming_rounds = 16;
 
 // Runs `operation` many times; it says whether it succeeded.
 template <class Operation>
 void measure(const char* name, Operation operation) {
     uint32_t failed = 0;
+    for (uint32_t i = 0; i < warming_rounds; ++i) {
+        if (!operation()) ++failed;
+    }
     const uint64_t start = machine::cycles();
     for (uint32_t i = 0; i < rounds; ++i) {
         if (!operation()) ++failed;

@@ -75,9 +75,17 @@ def modules():
     check("module" in kinds, f"no module in the canonical map: {kinds}")
 
 
+def command_line():
+    """A word that means nothing is named, and the others still count."""
+    with booted(memory="32M", extra_arguments="sausage access=window") as machine:
+        check("the command line's word 'sausage' means nothing" in machine.text, "it was not named")
+        check("tables are reached through the window" in machine.text, "a later word was not taken")
+
+
 def cases():
     yield "faults/reports", reports
     for access in ACCESSES:
         yield f"faults/stack overflow/{access}", stack_overflow, access
     yield "faults/too little memory", too_little
     yield "faults/modules", modules
+    yield "faults/command line", command_line
