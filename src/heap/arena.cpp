@@ -61,10 +61,8 @@ SpanRecord* Arena::span_at(const void* address) const {
     if (here.kind == SlotKind::unused) return nullptr;
     SpanRecord& first = table_[slot - here.slots_back];
     if (here.kind != SlotKind::retired) return &first;
-    // Parts of a retired span may have been taken for others since.
-    const bool whole = first.kind == SlotKind::retired && first.slots_back == 0 &&
-                       here.slots_back < slots_in(first.geometry().order);
-    return whole ? &first : nullptr;
+    // Its first slot may have been taken for another span since.
+    return first.kind == SlotKind::retired ? &first : nullptr;
 }
 
 bool Arena::record_slots(PageAccount& pages, size_t slots) {

@@ -31,7 +31,8 @@ class Arena {
     // Whether the address lies in a slot.
     bool contains(const void* address) const;
     // The span that the address lies in, or the one that lay there and was given back (its kind
-    // is retired then). Null when no span is known there. `address` must lie in a slot.
+    // is retired then, and it may end before the address). Null when no span is known there.
+    // `address` must lie in a slot.
     SpanRecord* span_at(const void* address) const;
 
     // Whether there are slots, and room in the store, for a span of the class.

@@ -146,6 +146,13 @@ INSTANTIATE_TEST_SUITE_P(Scenarios, HeapOutOfPagesTest, testing::ValuesIn(scenar
 TEST_P(HeapOutOfPagesTest, FailsWholeOrSucceedsWhole) {
     const Scenario& scenario = GetParam();
     size_t failures = 0;
+    size_t untroubled = 0;
+    {
+        Situation at(scenario.arena_bytes);
+        scenario.prepare(at);
+        ASSERT_TRUE(scenario.attempt(at));
+        untroubled = at.pages.reserved_bytes();
+    }
     for (size_t call = 1;; ++call) {
         Situation at(scenario.arena_bytes);
         scenario.prepare(at);
@@ -171,8 +178,10 @@ TEST_P(HeapOutOfPagesTest, FailsWholeOrSucceedsWhole) {
             EXPECT_GE(at.pages.calls() - calls_before, scenario.least_calls);
             break;
         }
-        // Once there are pages again, it goes through.
+        if (ok) continue;
+        // Once there are pages again, it goes through as if nothing had been.
         ASSERT_TRUE(scenario.attempt(at));
+        EXPECT_EQ(at.pages.reserved_bytes(), untroubled);
         ASSERT_TRUE(at.heap.validate().ok());
         at.expect_contents();
     }
@@ -275,17 +284,60 @@ TEST_F(HeapOnFewPages, FreeCellsWithMemoryAreFoundBehindOnesWithout) {
     std::vector<unsigned char*> first, second;
     for (unsigned i = 0; i < shape.cells; ++i)
         first.push_back(allocate(1024));
-    for (unsigned i = 0; i < 4; ++i)
+    for (unsigned i = 0; i < 8; ++i)
         second.push_back(allocate(1024));
-    ASSERT_FALSE(pages_.is_committed(second[0] + page_size));
+    ASSERT_FALSE(pages_.is_committed(second[0] + 2 * page_size));
     for (unsigned i = 1; i < shape.cells; ++i)
         heap_.free(first[i]);
-    // The second span holds four blocks, the first one: the second is the fuller.
+    // The second span holds eight blocks, the first one: the second is the fuller.
     pages_.limit_pages(0);
     for (unsigned i = 1; i < shape.cells; ++i)
         EXPECT_TRUE(heap_.allocate(1024).ok());
     EXPECT_FALSE(heap_.allocate(1024).ok());
     expect_valid();
+}
+
+TEST_F(HeapOnFewPages, TheLastPageIsUsedWhereMoreWereWanted) {
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::where_slack;
+    start(options);
+    unsigned char* first = allocate(1024);
+    for (int i = 1; i < 8; ++i)
+        allocate(1024);
+    // Two pages are full; the span would double, and there is one page.
+    const size_t before = pages_.committed_bytes();
+    pages_.limit_pages(before / page_size + 1);
+    EXPECT_EQ(allocate(1024), first + size_t{8} * 1024);
+    EXPECT_EQ(pages_.committed_bytes(), before + page_size);
+    expect_valid();
+}
+
+TEST_F(HeapOnFewPages, ALargerCellIsTheLastResort) {
+    start();
+    unsigned char* larger = allocate(1000);
+    pages_.limit_pages(0);
+    unsigned char* block = allocate(100);
+    EXPECT_EQ(block, larger + 1024);
+    EXPECT_EQ(*heap_.usable_size(block), 100u);
+    block[100] ^= 1;
+    EXPECT_EQ(heap_.try_free(block).error(), Error::corrupted);
+    block[100] ^= 1;
+    EXPECT_TRUE(is_aligned(allocate_aligned(100, 512), 512));
+    expect_valid();
+    heap_.free_sized(block, 100);
+    expect_valid();
+}
+
+TEST_F(HeapOnFewPages, TheLastResortIsAlignedToo) {
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::where_slack;
+    start(options);
+    allocate(80);
+    pages_.limit_pages(0);
+    // Cells of 80 bytes are there, but none is aligned as a block of 64 must be.
+    EXPECT_EQ(heap_.allocate(64).error(), Error::out_of_memory);
+    EXPECT_EQ(heap_.allocate_aligned(60, 32).error(), Error::out_of_memory);
+    allocate(63);
 }
 
 }  // namespace

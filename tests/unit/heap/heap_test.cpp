@@ -245,6 +245,21 @@ TEST_F(HeapTest, TheFullestSpanIsUsedFirst) {
     expect_valid();
 }
 
+TEST_F(HeapTest, AnEmptySpanIsUsedLast) {
+    start();
+    constexpr size_t bytes = 1000;
+    const unsigned in_a_span =
+        heap_internal::size_classes.entries[heap_internal::class_for(bytes + 1)].cells;
+    std::vector<unsigned char*> blocks;
+    for (unsigned i = 0; i < in_a_span + 1; ++i)
+        blocks.push_back(allocate(bytes));
+    // One block left in the first span, none in the second.
+    for (unsigned i = 1; i < in_a_span; ++i)
+        heap_.free(blocks[i]);
+    heap_.free(blocks[in_a_span]);
+    EXPECT_EQ(allocate(bytes), blocks[1]);
+}
+
 TEST_F(HeapTest, EmptySpansGoBackBeyondTheCache) {
     HeapOptions options;
     options.cached_bytes = 0;
@@ -260,6 +275,10 @@ TEST_F(HeapTest, EmptySpansGoBackBeyondTheCache) {
     // What is left is bookkeeping.
     EXPECT_EQ(pages_.committed_bytes(), heap_.counters().bookkeeping_bytes);
     EXPECT_LE(pages_.committed_bytes(), idle + 16 * page_size);
+    expect_valid();
+    // And trim leaves the records of spans only.
+    heap_.trim();
+    EXPECT_LE(pages_.committed_bytes(), idle + 2 * page_size);
     expect_valid();
 }
 
