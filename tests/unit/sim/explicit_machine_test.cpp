@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -287,6 +288,12 @@ TEST_F(ExplicitMachineTest, SpeculationCachesNeighbours) {
     tables.table_entry(here + 0x1000) = 0;
     EXPECT_TRUE(other.cpu(0).probe_load<uint8_t>(here + 0x1000).ok())
         << "never touched, but cached";
+    // Speculation refreshes nothing that is cached already.
+    tables.map(here + 0x1000, 0x502000);
+    other.cpu(0).load<uint8_t>(here - 0x1000);
+    tables.map(here, 0x503000);
+    EXPECT_TRUE(other.cpu(0).probe_load<uint8_t>(here + 0x2000).ok());
+    EXPECT_TRUE(other.sees(Frame(elsewhere >> 12)));
 }
 
 TEST_F(ExplicitMachineTest, HaltedCpusAnswerAtOnce) {
@@ -330,6 +337,98 @@ TEST_F(ExplicitMachineTest, DisabledInterruptsKeepRequestsWaiting) {
     target.join();
     sender.join();
     EXPECT_FALSE(early);
+}
+
+TEST_F(ExplicitMachineTest, SenderRunsItsOwnPartItself) {
+    std::atomic<unsigned> ran{0};
+    const ExplicitCpu::Driving driving(machine.cpu(0));
+    machine.run_on(machine.all_cpus(), [&](ExplicitCpu& cpu) { ran |= 1u << cpu.number(); });
+    EXPECT_EQ(ran, 0xfu);
+    machine.run_on_others(machine.cpu(0), [&](ExplicitCpu& cpu) { ran &= ~(1u << cpu.number()); });
+    EXPECT_EQ(ran, 1u);
+}
+
+TEST_F(ExplicitMachineTest, OneThreadDrivesACpuAtATime) {
+    std::atomic<bool> first_drives{false}, together{false};
+    std::thread first([&] {
+        const ExplicitCpu::Driving driving(machine.cpu(1));
+        first_drives = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        first_drives = false;
+    });
+    while (!first_drives)
+        std::this_thread::yield();
+    {
+        const ExplicitCpu::Driving driving(machine.cpu(1));
+        together = first_drives.load();
+    }
+    first.join();
+    EXPECT_FALSE(together);
+}
+
+TEST_F(ExplicitMachineTest, RequestsDoNotInterruptRequestsAndNoneIsLost) {
+    // CPU 1 gets a second request while it serves a first, just before its thread leaves it.
+    std::atomic<bool> driven{false}, first_runs{false}, second_sent{false}, second_ran{false};
+    std::atomic<bool> nested{false};
+    std::thread target([&] {
+        const ExplicitCpu::Driving driving(machine.cpu(1));
+        driven = true;
+        while (!first_runs) {
+            machine.cpu(1).poll();
+            std::this_thread::yield();
+        }
+    });
+    while (!driven)
+        std::this_thread::yield();
+    std::thread first([&] {
+        machine.run_on(1u << 1, [&](ExplicitCpu& cpu) {
+            first_runs = true;
+            while (!second_sent)
+                std::this_thread::yield();
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            cpu.load<uint8_t>(here);
+            nested = second_ran.load();
+        });
+    });
+    while (!first_runs)
+        std::this_thread::yield();
+    second_sent = true;
+    machine.run_on(1u << 1, [&](ExplicitCpu&) { second_ran = true; });
+    target.join();
+    first.join();
+    EXPECT_TRUE(second_ran);
+    EXPECT_FALSE(nested);
+}
+
+TEST_F(ExplicitMachineTest, RequestsThatArriveWhileACpuIsLeftAreServed) {
+    // As before, but the first request is itself served while the thread leaves the CPU.
+    std::atomic<bool> driven{false}, sent{false}, second_sent{false}, second_ran{false};
+    std::thread target([&] {
+        const ExplicitCpu::Driving driving(machine.cpu(1));
+        driven = true;
+        while (!sent)
+            std::this_thread::yield();
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    });
+    while (!driven)
+        std::this_thread::yield();
+    std::thread first([&] {
+        sent = true;
+        machine.run_on(1u << 1, [&](ExplicitCpu&) {
+            while (!second_sent)
+                std::this_thread::yield();
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        });
+    });
+    std::thread second([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        second_sent = true;
+        machine.run_on(1u << 1, [&](ExplicitCpu&) { second_ran = true; });
+    });
+    target.join();
+    first.join();
+    second.join();
+    EXPECT_TRUE(second_ran);
 }
 
 TEST_F(ExplicitMachineTest, CpusThatWaitForEachOtherAnswerEachOther) {

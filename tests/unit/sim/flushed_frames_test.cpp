@@ -39,6 +39,8 @@ TEST_F(FlushedFramesTest, FreeBeforeTheFlushIsAViolation) {
     ASSERT_TRUE(machine.probe_load<int>(here).ok());
     tables.table_entry(here) = 0;
     EXPECT_TRUE(machine.sees_stale(frame));
+    tables.map(here, 0x300000);
+    EXPECT_TRUE(machine.sees_stale(frame)) << "the page is there, but elsewhere";
     ASSERT_TRUE(frames.free_frame(frame).ok());
     EXPECT_EQ(early, std::vector<Frame>{frame});
     ASSERT_EQ(*frames.allocate_frame(), frame);
