@@ -30,6 +30,8 @@ def problems_of(root, path):
         text = path.read_text()
     except UnicodeDecodeError:
         return []  # an image or a captured table
+    if "\0" in text:
+        return []  # a fuzzer's input
     lines = text.split("\n")
     problems = []
     is_script = text.startswith("#!")
