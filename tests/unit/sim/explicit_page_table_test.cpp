@@ -55,8 +55,9 @@ TEST_F(ExplicitPageTableTest, ReusedFramesAreNeverSeenThroughOldMappings) {
     std::atomic<unsigned> wrong{0}, hits{0}, changes{0};
     machine.on_each_cpu([&](ExplicitCpu& cpu) {
         std::mt19937 random(cpu.number());
+        std::uniform_int_distribution<unsigned> any_slot(0, slots - 1);
         for (unsigned step = 0; step < 6000; ++step) {
-            const unsigned slot = random() % slots;
+            const unsigned slot = any_slot(random);
             const uintptr_t page = page_of_slot(slot);
             if (step % 8 == 0) {
                 const LockGuard guard(lock);
@@ -69,7 +70,7 @@ TEST_F(ExplicitPageTableTest, ReusedFramesAreNeverSeenThroughOldMappings) {
                 }
                 ++changes;
             }
-            const unsigned other = random() % slots;
+            const unsigned other = any_slot(random);
             const auto found = cpu.probe_load<uint32_t>(page_of_slot(other) << page_shift);
             if (!found.ok()) continue;
             ++hits;
