@@ -81,6 +81,27 @@ TEST(DirectMapTest, TableOutOfReachIsAnError) {
     EXPECT_EQ(m.table(whole.root())[area >> 22], link);
 }
 
+// A direct map may show more than the format's entries can name.
+TEST(DirectMapTest, TablesAboveTheFormatsHighestFrameAreRefused) {
+    alignas(4096) static uint32_t bytes[2][1024];
+    DirectMap map(FrameRange(X86_32::highest_frame, FrameCount(2)),
+                  VirtualAddress(reinterpret_cast<uintptr_t>(bytes)));
+    struct Ascending {
+        Result<Frame> allocate_frame() { return X86_32::highest_frame + FrameCount(given++); }
+        Status free_frame(Frame frame) {
+            freed.push_back(frame);
+            return {};
+        }
+        uint64_t given = 0;
+        std::vector<Frame> freed;
+    } frames;
+    HostTable table(map, X86_32(all_features));
+    ASSERT_TRUE(table.create(frames).ok());
+    EXPECT_EQ(table.map(pages_at(area, 1), free_frame, data).failure(),
+              (Failure{Error::unreachable, uint64_t{1} << 32}));
+    EXPECT_EQ(frames.freed, std::vector<Frame>{Frame(0x100000)});
+}
+
 class WindowTest : public PagingTest<Way<ThroughWindow, Use::active>> {
   protected:
     using Opened = Access::Opened;
@@ -201,6 +222,12 @@ TEST_F(WindowTest, IsInstalledWhole) {
     through_second.unmap(pages_at(area, 2))->spend(m.tlb);
 }
 
+TEST_F(WindowTest, AWholeLeafTableIsNotMistakenForALargePage) {
+    ASSERT_TRUE(install_window(table(), pages_at(0xb0000000, 1024)).ok());
+    EXPECT_EQ(query(0xb0000000).pages.count(), PageCount(1));
+    EXPECT_EQ(frame_behind(0xb03ff000), uint64_t{root_entry(0xb0000000) >> 12});
+}
+
 TEST_F(WindowTest, TakesALeafTableThatOthersUse) {
     map(pages_at(0xb0000000, 1), free_frame);
     const auto tables = table().table_frames();
@@ -309,6 +336,19 @@ TEST_F(RecursiveSlotTest, OpensOneUnlinkedTableAtATime) {
     above.table = Frame(0x100000);
     EXPECT_EQ(access().open(session, above).failure(),
               (Failure{Error::unreachable, uint64_t{1} << 32}));
+}
+
+TEST_F(RecursiveSlotTest, ShowsTheRootThatIsMeant) {
+    const Frame roots[] = {Frame(0x2001), Frame(0x2002)};
+    for (const Frame root : roots)
+        m.table(root)[7] = static_cast<uint32_t>(root.value());
+    const auto session = access().begin();
+    for (const Frame root : {roots[0], roots[1], roots[1], roots[0]}) {
+        const auto opened =
+            access().open(session, TableLocation{root, root, 1, VirtualAddress(), true});
+        ASSERT_TRUE(opened.ok());
+        EXPECT_EQ(opened->entries()[7], root.value());
+    }
 }
 
 // A leaf table that comes back in the place of another shows itself, not the other.

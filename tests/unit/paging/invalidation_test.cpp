@@ -162,26 +162,27 @@ TYPED_TEST(InvalidationTest, ReleasesEveryFrameOfALargePage) {
 TYPED_TEST(InvalidationTest, OneUnmapWaitsAtATime) {
     this->map_pool_pages(area, 4);
     this->map_pool_pages(area + large, 1);
-    auto first = this->table().unmap(pages_at(area, 1), UnmappedFrames::release);
+    const uint64_t gone = area + 0x1000;
+    auto first = this->table().unmap(pages_at(gone, 1), UnmappedFrames::release);
     ASSERT_TRUE(first.ok());
     const auto before = this->dump();
     EXPECT_EQ(this->table().unmap(pages_at(area + large, 1)).failure(),
               (Failure{Error::busy, area + large}));
-    EXPECT_EQ(this->table().map(pages_at(area, 1), free_frame, data).failure(),
-              (Failure{Error::busy, area}));
-    EXPECT_EQ(this->table().park(pages_at(area, 1), 1).failure(), (Failure{Error::busy, area}));
-    EXPECT_EQ(this->table().protect(pages_at(area, 1), read_only).failure(),
-              (Failure{Error::not_mapped, area}));
+    EXPECT_EQ(this->table().map(pages_at(gone, 1), free_frame, data).failure(),
+              (Failure{Error::busy, gone}));
+    EXPECT_EQ(this->table().park(pages_at(gone, 1), 1).failure(), (Failure{Error::busy, gone}));
+    EXPECT_EQ(this->table().protect(pages_at(gone, 1), read_only).failure(),
+              (Failure{Error::not_mapped, gone}));
     EXPECT_EQ(this->table().destroy().error(), Error::busy);
     EXPECT_EQ(this->dump(), before);
-    // Elsewhere, mapping and protecting go on; what they leave to flush gives nothing back.
+    // Elsewhere, mapping and protecting go on; what that leaves to flush gives nothing back.
     this->map(pages_at(area + 0x5000, 1), free_frame);
     const auto used = this->m.pool.used();
     this->protect(pages_at(area, 4), read_only, Holes::skip);
     EXPECT_EQ(this->m.pool.used(), used);
     first->spend(this->m.tlb);
     EXPECT_EQ(this->m.pool.used(), used - FrameCount(1));
-    this->map(pages_at(area, 1), free_frame);
+    this->map(pages_at(gone, 1), free_frame);
     this->unmap(pages_at(area + large, 1), UnmappedFrames::release);
 }
 

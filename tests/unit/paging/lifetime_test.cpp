@@ -125,6 +125,18 @@ TYPED_TEST(LifetimeTest, ValidateFindsWhatIsWrong) {
     EXPECT_TRUE(this->table().validate().ok());
 }
 
+TYPED_TEST(LifetimeTest, ValidateFindsATableInWhichEntriesOnlyWait) {
+    this->map(pages_at(area, 1), *this->m.frames.allocate_frame());
+    this->map(pages_at(area + page_size, 1), free_frame);
+    auto unmapped = this->table().unmap(pages_at(area, 1), UnmappedFrames::release);
+    ASSERT_TRUE(unmapped.ok());
+    EXPECT_TRUE(this->table().validate().ok());
+    const uint32_t other = exchange(this->leaf_entry(area + page_size), 0u);
+    EXPECT_EQ(this->table().validate().failure(), (Failure{Error::corrupted, area}));
+    this->leaf_entry(area + page_size) = other;
+    unmapped->spend(this->m.tlb);
+}
+
 // Root entries that lead to the root itself.
 class SelfLinkTest : public PagingTest<Way<ThroughHost, Use::inactive>> {};
 

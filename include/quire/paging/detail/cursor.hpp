@@ -43,9 +43,7 @@ class Cursor {
     Entry& entry() const { return entries_[Shape::index(at_, level_)]; }
     Entry load() const { return atomic::load(entry()); }
     EntryKind kind(Entry entry) const { return bytes_.format().kind(level_, entry); }
-    bool is_recursive(Entry entry) const {
-        return bytes_.is_recursive(level_, Shape::index(at_, level_), entry);
-    }
+    bool is_recursive(Entry entry) const { return bytes_.is_recursive(level_, entry); }
 
     // Opens the table that the entry, as loaded from here, leads to.
     Status descend(Entry entry) {

@@ -39,11 +39,9 @@ class TableBytes {
     }
 
     bool keeps(unsigned root_index) const { return access_.keeps(root_index); }
-    // An entry of the root through which the table, or another, shows itself.
-    bool is_recursive(unsigned level, unsigned index, Entry entry) const {
-        if (level != Shape::root_level) return false;
-        if (keeps(index)) return true;
-        return format_.kind(level, entry) == EntryKind::table &&
+    // An entry of the root through which the table shows itself.
+    bool is_recursive(unsigned level, Entry entry) const {
+        return level == Shape::root_level && format_.kind(level, entry) == EntryKind::table &&
                format_.frame_of(level, entry) == root_;
     }
 

@@ -45,7 +45,7 @@ Status FormatPageTable<Format, Access>::destroy() {
         const Entry* const entries = opened->entries();
         for (unsigned index = 0; index < Format::entries; ++index) {
             const Entry entry = atomic::load(entries[index]);
-            if (bytes_.is_recursive(Shape::root_level, index, entry)) continue;
+            if (bytes_.is_recursive(Shape::root_level, entry)) continue;
             const Page page = Page(0) + Shape::slot_pages(Shape::root_level) * index;
             if (entry != Format::empty) return Failure{Error::in_use, address_of(page).value()};
         }

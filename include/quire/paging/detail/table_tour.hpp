@@ -72,7 +72,7 @@ class TableTour {
         while (stage.next < Format::entries) {
             const unsigned index = stage.next++;
             const Entry entry = atomic::load(entries[index]);
-            if (bytes_.is_recursive(level, index, entry)) continue;
+            if (bytes_.is_recursive(level, entry)) continue;
             const Page first = stage.first + Shape::slot_pages(level) * index;
             const Status seen = visitor_.entry(level, Shape::slot(first, level), entry);
             if (!seen.ok()) return seen.failure();
