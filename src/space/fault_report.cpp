@@ -5,6 +5,8 @@
 namespace quire {
 namespace {
 
+using namespace literals;
+
 constexpr size_t value_column = 13;
 constexpr size_t line_width = 80;
 constexpr size_t longest_name = 24;
@@ -65,15 +67,16 @@ void write_rights(TextWriter& out, Protection protection) {
 }
 
 void write_distance(TextWriter& out, Bytes bytes) {
-    if (bytes.value() < 64 * 1024) {
+    if (bytes < 64_KiB) {
         out.decimal(bytes.value()).put(bytes == Bytes(1) ? " byte" : " bytes");
         return;
     }
-    // In a unit that leaves at least two digits: 12345 KiB tell more than 12 MiB.
+    // In the largest unit of which there are at least 100: 12345 KiB tell more than 12 MiB.
     constexpr const char* units[] = {"KiB", "MiB", "GiB", "TiB"};
+    constexpr uint64_t most = uint64_t{100} * 1024;
     uint64_t value = bytes.value() >> 10;
     size_t unit = 0;
-    for (; value >= 100 * 1024 && unit < 3; ++unit)
+    for (; value >= most && unit < 3; ++unit)
         value >>= 10;
     out.decimal(value).put(' ').put(units[unit]);
 }

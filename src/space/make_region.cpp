@@ -113,7 +113,6 @@ Result<PageRange> SpaceCore::promise(const Wanted& wanted) {
 }
 
 Result<PageRange> SpaceCore::reserve(PageCount pages, const AllocateOptions& options) {
-    top_up_nodes();
     return promise({.pages = pages,
                     .attributes = {options.protection},
                     .backing = Backing::reserved,
@@ -122,7 +121,6 @@ Result<PageRange> SpaceCore::reserve(PageCount pages, const AllocateOptions& opt
 }
 
 Result<PageRange> SpaceCore::allocate(PageCount pages, const AllocateOptions& options) {
-    top_up_nodes();
     Wanted wanted{.pages = pages,
                   .attributes = {options.protection},
                   .backing = Backing::on_demand,
@@ -136,22 +134,18 @@ Result<PageRange> SpaceCore::allocate(PageCount pages, const AllocateOptions& op
 }
 
 Result<PageRange> SpaceCore::map(const FrameRange& frames, const MapOptions& options) {
-    if (frames.count() > as_frames(bounds().count())) {
-        return Failure{Error::out_of_address_space, frames.count().value()};
-    }
-    top_up_nodes();
-    const auto region = begin_region({.pages = as_pages(frames.count()),
-                                      .attributes = options.attributes,
-                                      .backing = Backing::frames,
-                                      .name = options.name,
-                                      .placement = options.placement,
-                                      .first_frame = frames.first()});
+    const auto region =
+        begin_region({.pages = as_pages(min(frames.count(), FrameCount(UINTPTR_MAX))),
+                      .attributes = options.attributes,
+                      .backing = Backing::frames,
+                      .name = options.name,
+                      .placement = options.placement,
+                      .first_frame = frames.first()});
     if (!region.ok()) return region.failure();
     return end_region(**region, change_map((*region)->pages, frames.first(), options.attributes));
 }
 
 Status SpaceCore::adopt(const PageRange& pages, const Attributes& attributes, const char* name) {
-    top_up_nodes();
     const Placement there{.fixed = true, .at = pages.first()};
     const auto region = begin_region({.pages = pages.count(),
                                       .attributes = attributes,

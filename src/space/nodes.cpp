@@ -15,12 +15,9 @@ constexpr size_t nodes_for_an_operation = 2;
 
 }  // namespace
 
-// Before an operation. When it fails, the operation may still do with what there is.
-void SpaceCore::top_up_nodes() {
+void SpaceCore::make_room() {
     if (growth_ == NodeGrowth::none) return;
-    if (nodes_.available() >= nodes_for_an_operation + nodes_for_growth) return;
-    const Status ignored = add_node_page();
-    static_cast<void>(ignored);
+    if (nodes_.available() < nodes_for_an_operation + nodes_for_growth) add_node_page();
 }
 
 // Whether there are so many besides what growth itself needs.
@@ -30,22 +27,21 @@ Status SpaceCore::want_nodes(size_t nodes) const {
     return {};
 }
 
-Status SpaceCore::add_node_page() {
+// Leaves everything as it was when it fails.
+void SpaceCore::add_node_page() {
     const auto region = insert_region({.pages = PageCount(1),
                                        .attributes = {read_write | Protection::global},
                                        .backing = Backing::anonymous,
                                        .name = "region nodes",
                                        .placement = anywhere});
-    if (!region.ok()) return region.failure();
+    if (!region.ok()) return;
     const Page page = (*region)->pages.first();
-    const Status filled = populate_page(page, (*region)->attributes);
-    if (!filled.ok()) {
+    if (!populate_page(page, (*region)->attributes).ok()) {
         undo_insert_region(**region);
-        return filled;
+        return;
     }
     (*region)->pinned = true;
     nodes_.add_storage({view_.pointer<unsigned char>(address_of(page)), page_size});
-    return {};
 }
 
 }  // namespace quire

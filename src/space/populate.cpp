@@ -88,9 +88,13 @@ void SpaceCore::undo_populate(const Population& population) {
 Status SpaceCore::populate_page(Page page, const Attributes& attributes) {
     const auto frame = take_cleared_frame();
     if (!frame.ok()) return frame.failure();
-    const Status mapped = change_map(PageRange(page, PageCount(1)), *frame, attributes);
-    if (!mapped.ok()) undo_take_frame(*frame);
-    return mapped;
+    auto change = table_.map(PageRange(page, PageCount(1)), *frame, attributes);
+    if (!change.ok()) {
+        undo_take_frame(*frame);
+        return change.failure();
+    }
+    change->spend(tlb_);
+    return {};
 }
 
 // The reservation that all of the pages belong to, or null.

@@ -31,7 +31,6 @@ size_t pieces_added(const RegionSet& regions, const PageRange& pages, Protection
 }  // namespace
 
 Status SpaceCore::protect(const PageRange& pages, Protection protection) {
-    top_up_nodes();
     if (const Status good = check_changeable(pages); !good.ok()) return good;
     const size_t added = pieces_added(regions_, pages, protection);
     if (const Status ready = want_nodes(added); !ready.ok()) return ready;

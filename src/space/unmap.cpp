@@ -24,7 +24,6 @@ Status SpaceCore::check_changeable(const PageRange& pages) const {
 }
 
 Status SpaceCore::unmap(const PageRange& pages) {
-    top_up_nodes();
     if (const Status good = check_changeable(pages); !good.ok()) return good;
     const Region& lowest = *regions_.at_or_above(pages.first());
     const bool makes_hole = lowest.pages.contains(pages) && lowest.pages.first() < pages.first() &&

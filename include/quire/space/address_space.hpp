@@ -43,6 +43,7 @@ class BasicAddressSpace {
     // out_of_frames, out_of_nodes, unsupported. O(log regions + pages).
     Result<PageRange> allocate(PageCount pages, const AllocateOptions& options = {}) {
         const LockGuard guard(lock_);
+        core_.make_room();
         return core_.allocate(pages, options);
     }
 
@@ -50,6 +51,7 @@ class BasicAddressSpace {
     // for frames beyond the format's reach.
     Result<PageRange> map(const FrameRange& frames, const MapOptions& options = {}) {
         const LockGuard guard(lock_);
+        core_.make_room();
         return core_.map(frames, options);
     }
 
@@ -57,6 +59,7 @@ class BasicAddressSpace {
     // allocate. O(log regions), and O(tables already in the range).
     Result<PageRange> reserve(PageCount pages, const AllocateOptions& options = {}) {
         const LockGuard guard(lock_);
+        core_.make_room();
         return core_.reserve(pages, options);
     }
     // Zeroed frames behind a part of a reservation where there are none; all or nothing. Errors:
@@ -80,6 +83,7 @@ class BasicAddressSpace {
     // map, or maps with other attributes. O(log regions + entries).
     Status adopt(const PageRange& pages, const Attributes& attributes, const char* name) {
         const LockGuard guard(lock_);
+        core_.make_room();
         return core_.adopt(pages, attributes, name);
     }
 
@@ -90,6 +94,7 @@ class BasicAddressSpace {
     // O(log regions + regions and pages in the range).
     Status unmap(const PageRange& pages) {
         const LockGuard guard(lock_);
+        core_.make_room();
         return core_.unmap(pages);
     }
 
@@ -97,6 +102,7 @@ class BasicAddressSpace {
     // become equal again are joined. Errors: as unmap, unsupported.
     Status protect(const PageRange& pages, Protection protection) {
         const LockGuard guard(lock_);
+        core_.make_room();
         return core_.protect(pages, protection);
     }
 
@@ -125,6 +131,10 @@ class BasicAddressSpace {
     size_t regions() const {
         const LockGuard guard(lock_);
         return core_.regions();
+    }
+    RegionRecords records() const {
+        const LockGuard guard(lock_);
+        return core_.records();
     }
     FaultCounters fault_counters() const {
         const LockGuard guard(lock_);

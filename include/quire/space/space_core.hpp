@@ -23,13 +23,23 @@ struct SpaceQuery {
     Translation translation;
 };
 
-// Not synchronised; so is the page table, which changes only through here.
+// Room for records of regions.
+struct RegionRecords {
+    size_t total = 0;
+    size_t free = 0;
+};
+
+// Not synchronised; nor is the page table, which changes only through here.
 class SpaceCore {
   public:
     SpaceCore(const SpaceParts& parts, const PageRange& bounds, Span<unsigned char> first_nodes,
               NodeGrowth growth);
     SpaceCore(const SpaceCore&) = delete;
     SpaceCore& operator=(const SpaceCore&) = delete;
+
+    // To be called before each operation that makes, unmaps or protects: grows the records while
+    // there are enough for growing. When that fails, the operation may still do with what there is.
+    void make_room();
 
     Result<PageRange> allocate(PageCount pages, const AllocateOptions& options);
     Result<PageRange> map(const FrameRange& frames, const MapOptions& options);
@@ -48,7 +58,7 @@ class SpaceCore {
     size_t regions() const { return regions_.size(); }
     PageTable& table() { return table_; }
     const FaultCounters& fault_counters() const { return fault_counters_; }
-    size_t free_nodes() const { return nodes_.available(); }
+    RegionRecords records() const { return {nodes_.total(), nodes_.available()}; }
     Status validate() const;
 
   private:
@@ -120,8 +130,7 @@ class SpaceCore {
     void join_pieces(const PageRange& pages);
 
     // Records of regions (nodes.cpp).
-    void top_up_nodes();
-    Status add_node_page();
+    void add_node_page();
     Status want_nodes(size_t nodes) const;
 
     // Faults (fault.cpp).

@@ -247,8 +247,10 @@ TEST_F(Reserve, BadRangesAreRefused) {
         expect_failure(machine.space.decommit(range), Error::no_region,
                        address(range.first().value()));
     }
-    expect_error(machine.space.commit(pages(0x110, 0)), Error::zero_size);
-    expect_error(machine.space.decommit(pages(0x110, 0)), Error::zero_size);
+    for (const uintptr_t page : {0x110u, 0x200u}) {
+        expect_error(machine.space.commit(pages(page, 0)), Error::zero_size);
+        expect_error(machine.space.decommit(pages(page, 0)), Error::zero_size);
+    }
     EXPECT_EQ(machine.state(), before);
 }
 

@@ -237,15 +237,20 @@ class FakeTable final : public PageTable {
     Status validate() const override { return {}; }
 
     // What the table says, page by page, whatever the size of its entries.
-    std::map<uintptr_t, Entry> contents() const {
-        std::map<uintptr_t, Entry> all;
+    template <class Visit>
+    void for_each_page(Visit visit) const {
         for (const auto& [number, block] : blocks_) {
             for (uintptr_t i = 0; block.large && i < block_pages; ++i) {
-                all[number * block_pages + i] = {block.large->frame + FrameCount(i),
-                                                 block.large->attributes};
+                visit(number * block_pages + i,
+                      Entry{block.large->frame + FrameCount(i), block.large->attributes});
             }
-            all.insert(block.pages.begin(), block.pages.end());
+            for (const auto& [page, entry] : block.pages)
+                visit(page, entry);
         }
+    }
+    std::map<uintptr_t, Entry> contents() const {
+        std::map<uintptr_t, Entry> all;
+        for_each_page([&](uintptr_t page, const Entry& entry) { all[page] = entry; });
         return all;
     }
     std::optional<Entry> at(Page page) const {

@@ -108,12 +108,34 @@ struct FakeMachine {
         if (tables) text += " tables " + std::to_string(table.tables());
         return text;
     }
+    // The same as a number, for many steps.
+    uint64_t fingerprint() const {
+        uint64_t hash = 0;
+        const auto mix = [&](uint64_t value) { hash = (hash ^ value) * 0x100000001b3u + 17; };
+        space.for_each_region([&](const RegionInfo& region) {
+            mix(region.pages.first().value());
+            mix(region.pages.count().value());
+            mix(region.guard_before.value() * 1000 + region.guard_after.value());
+            mix(static_cast<uint64_t>(region.backing) * 1000 +
+                static_cast<uint64_t>(region.attributes.protection));
+            mix(region.first_frame.value());
+            return true;
+        });
+        table.for_each_page([&](uintptr_t page, const FakeTable::Entry& entry) {
+            mix(page);
+            mix(entry.frame.value());
+            mix(static_cast<uint64_t>(entry.attributes.protection));
+        });
+        mix(frames.used() - table.tables());
+        return hash;
+    }
     // Invariants of space and table, and that no frame is lost: each is a table's, or mapped by a
     // region that owns its frames.
     void check() const {
         const Status valid = space.validate();
         ASSERT_TRUE(valid.ok()) << to_string(valid.error()) << " at " << valid.failure().where;
         ASSERT_FALSE(table.is_waiting());
+        ASSERT_EQ(space.records().free + space.regions(), space.records().total);
         size_t owned = 0;
         for (const RegionInfo& region : regions()) {
             if (region.backing == Backing::frames || region.backing == Backing::adopted) continue;
