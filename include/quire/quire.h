@@ -72,7 +72,7 @@ enum quire_memory_type {
     QUIRE_DEVICE
 };
 
-/* ---- start ------------------------------------------------------------------------------------ */
+/* ---- start --------------------------------------------------------------------------------- */
 
 /* How page tables are reached once Quire's own table is active. */
 enum quire_reach { QUIRE_REACH_DIRECT, QUIRE_REACH_RECURSIVE, QUIRE_REACH_WINDOW };
@@ -99,9 +99,9 @@ struct quire_start {
     enum quire_reach reach;
     /* Where things go in the kernel's half of the address space; ends included. */
     uintptr_t kernel_first, kernel_last;
-    uintptr_t direct_map_first, direct_map_last; /* QUIRE_REACH_DIRECT only */
-    uintptr_t metadata_first, metadata_last;     /* 1 MiB serves 4 GiB of RAM */
-    uintptr_t windows_first, windows_last;       /* 4 MiB, aligned */
+    uintptr_t direct_map_first, direct_map_last;    /* QUIRE_REACH_DIRECT only */
+    uintptr_t metadata_first, metadata_last;        /* 1 MiB serves 4 GiB of RAM */
+    uintptr_t windows_first, windows_last;          /* 4 MiB, aligned */
     unsigned self_slot, foreign_slot, scratch_slot; /* QUIRE_REACH_RECURSIVE only */
 
     /* The pages through which the boot mapping can show any frame: a leaf page table of yours in
@@ -119,7 +119,7 @@ struct quire_start {
    the names in it must stay. */
 int quire_start(const struct quire_start* start);
 
-/* ---- physical memory -------------------------------------------------------------------------- */
+/* ---- physical memory ----------------------------------------------------------------------- */
 
 /* `count` frames that follow one another; *physical is the first one's address. */
 int quire_frames_allocate(size_t count, uint64_t* physical);
@@ -130,7 +130,7 @@ int quire_frames_free(uint64_t physical, size_t count);
 /* Frames owned, and free ones among them. */
 void quire_frames_count(uint64_t* total, uint64_t* free_frames);
 
-/* ---- virtual memory --------------------------------------------------------------------------- */
+/* ---- virtual memory ------------------------------------------------------------------------ */
 
 /* Zeroed memory somewhere in the kernel's half, on whatever frames there are. */
 int quire_pages_allocate(size_t bytes, unsigned rights, void** address);
@@ -164,7 +164,7 @@ struct quire_fault {
 };
 int quire_fault(const struct quire_fault* fault, char* report, size_t report_bytes);
 
-/* ---- heap ------------------------------------------------------------------------------------- */
+/* ---- heap ---------------------------------------------------------------------------------- */
 
 /* Null when memory is out. A block freed twice, a foreign pointer and an overrun found at free end
    in `panic` with a report. */

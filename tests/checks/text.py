@@ -30,7 +30,7 @@ def problems_of(root, path):
         text = path.read_text()
     except UnicodeDecodeError:
         return []  # an image or a captured table
-    if "\0" in text:
+    if "\0" in text or "corpus" in shown.parts:
         return []  # a fuzzer's input
     lines = text.split("\n")
     problems = []

@@ -26,7 +26,7 @@ struct State {
         const char* path = getenv("QUIRE_MUTANT_REACHED");
         const int file = path != nullptr ? open(path, O_RDWR | O_CLOEXEC) : -1;
         if (file < 0) return;
-        struct stat facts {};
+        struct stat facts{};
         if (fstat(file, &facts) == 0 && facts.st_size > 0) {
             const auto bytes = static_cast<size_t>(facts.st_size);
             void* map = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
