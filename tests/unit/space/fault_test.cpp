@@ -92,6 +92,15 @@ TEST_F(FaultTest, ACpuThatNeverTakesYesForAnAnswerIsReported) {
     }
 }
 
+TEST_F(FaultTest, ProgressElsewhereBeginsTheCountAnew) {
+    ASSERT_TRUE(machine.space.allocate(PageCount(1), at(0x110)).ok());
+    ASSERT_TRUE(machine.space.allocate(PageCount(200), on_demand(0x120)).ok());
+    for (uintptr_t i = 0; i < 200; ++i) {
+        ASSERT_TRUE(machine.space.fault(access(address(0x110))).resolved);
+        ASSERT_TRUE(machine.space.fault(access(address(0x120 + i))).resolved);
+    }
+}
+
 TEST_F(FaultTest, NullPointers) {
     expect_cause(access(0), Error::no_region, "null pointer");
     expect_cause(access(0xffff), Error::no_region, "null pointer");
