@@ -126,7 +126,7 @@ constexpr UnitRange units_covering(const ByteRange& bytes) {
 }  // namespace detail
 
 // The whole frames or pages inside a byte range (partial ones at the edges dropped), and those
-// that cover it (partial ones included). An empty byte range gives an empty range at zero.
+// that cover it (partial ones included). Where there are none, an empty range at zero.
 constexpr FrameRange frames_inside(const PhysicalRange& bytes) {
     return detail::units_inside<FrameRange>(bytes);
 }

@@ -154,15 +154,15 @@ TEST(Ranges, OfBytesHoldWholeFramesInside) {
     EXPECT_EQ(frames_inside(bytes(1, 3 * page)), frames(1, 2));
     EXPECT_EQ(frames_inside(bytes(page - 1, page + 1)), frames(1, 1));
     EXPECT_EQ(frames_inside(bytes(page, 2 * page - 1)), frames(1, 1));
-    EXPECT_TRUE(frames_inside(bytes(1, page)).empty());
-    EXPECT_TRUE(frames_inside(bytes(page, page - 1)).empty());
-    EXPECT_TRUE(frames_inside(bytes(5, 10)).empty());
-    EXPECT_TRUE(frames_inside(PhysicalRange()).empty());
+    EXPECT_EQ(frames_inside(bytes(1, page)), FrameRange());
+    EXPECT_EQ(frames_inside(bytes(page, page - 1)), FrameRange());
+    EXPECT_EQ(frames_inside(bytes(page + 5, 10)), FrameRange());
+    EXPECT_EQ(frames_inside(bytes(page + 5, 0)), FrameRange());
     EXPECT_EQ(frames_inside(bytes(UINT64_MAX - (2 * page - 1), 2 * page)),
               frames(Frame::highest - 1, 2));
     EXPECT_EQ(frames_inside(bytes(UINT64_MAX - (2 * page - 1), 2 * page - 1)),
               frames(Frame::highest - 1, 1));
-    EXPECT_TRUE(frames_inside(bytes(UINT64_MAX - 10, 11)).empty());
+    EXPECT_EQ(frames_inside(bytes(UINT64_MAX - 10, 11)), FrameRange());
     EXPECT_EQ(frames_inside(bytes(1, UINT64_MAX)), frames(1, Frame::highest));
 }
 
@@ -171,7 +171,7 @@ TEST(Ranges, OfBytesAreCoveredByFrames) {
     EXPECT_EQ(frames_covering(bytes(page - 1, 2)), frames(0, 2));
     EXPECT_EQ(frames_covering(bytes(page, page)), frames(1, 1));
     EXPECT_EQ(frames_covering(bytes(UINT64_MAX, 1)), frames(Frame::highest, 1));
-    EXPECT_TRUE(frames_covering(bytes(page, 0)).empty());
+    EXPECT_EQ(frames_covering(bytes(page, 0)), FrameRange());
     EXPECT_EQ(bytes_of(frames(2, 3)), bytes(2 * page, 3 * page));
     EXPECT_EQ(bytes_of(frames(Frame::highest, 1)).last(), PhysicalAddress(UINT64_MAX));
 }
