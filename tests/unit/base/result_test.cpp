@@ -36,6 +36,10 @@ TEST(Results, HoldAValue) {
     result.value() = 6;
     EXPECT_EQ(*result, 6);
     EXPECT_EQ(result.value_or(9), 6);
+    const int named = 7;
+    const Result<int> copied = named;
+    ASSERT_TRUE(copied.ok());
+    EXPECT_EQ(*copied, 7);
     const Result<std::pair<int, int>> pair = std::pair{1, 2};
     EXPECT_EQ(pair->second, 2);
     EXPECT_EQ((*pair).first, 1);
