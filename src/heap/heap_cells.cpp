@@ -67,7 +67,8 @@ bool HeapCore::commit_cell(SpanRecord& span, unsigned cell) {
     // A guarded cell's memory does not follow on that of the cell before.
     size_t from = committed;
     size_t needed = round_up_to_pages((size_t{cell} + 1) * shape.stride);
-    size_t wanted = max(needed, min(2 * committed, round_up_to_pages(shape.cells * shape.stride)));
+    size_t wanted =
+        max(needed, min(2 * committed, round_up_to_pages(size_t{shape.cells} * shape.stride)));
     if (shape.guarded) {
         from = size_t{cell} * shape.stride;
         needed = wanted = from + shape.cell_bytes;
