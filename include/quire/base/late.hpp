@@ -8,12 +8,12 @@
 
 namespace quire {
 
-// Not synchronised. The object is never destroyed by itself.
+// Not synchronised. The object is never destroyed by itself, so that one in static storage needs no
+// destructor to be registered either.
 template <class T>
 class Late {
   public:
-    constexpr Late() : nothing_{} {}
-    constexpr ~Late() {}
+    constexpr Late() = default;
     Late(const Late&) = delete;
     Late& operator=(const Late&) = delete;
 
@@ -21,33 +21,32 @@ class Late {
     template <class... Arguments>
     T& make(Arguments&&... arguments) {
         if (made_) trap();
-        quire::construct_at(&object_, static_cast<Arguments&&>(arguments)...);
+        T* const object = quire::construct_at(address(), static_cast<Arguments&&>(arguments)...);
         made_ = true;
-        return object_;
+        return *object;
     }
     // Ends the object, so that another can be made; nothing when there is none.
     void end() {
-        if (made_) object_.~T();
+        if (made_) address()->~T();
         made_ = false;
     }
     bool made() const { return made_; }
     // Trap when the object is not made yet.
     T& operator*() {
         if (!made_) trap();
-        return object_;
+        return *address();
     }
     const T& operator*() const {
         if (!made_) trap();
-        return object_;
+        return *reinterpret_cast<const T*>(bytes_);
     }
     T* operator->() { return &**this; }
     const T* operator->() const { return &**this; }
 
   private:
-    union {
-        char nothing_;
-        T object_;
-    };
+    T* address() { return reinterpret_cast<T*>(bytes_); }
+
+    alignas(T) unsigned char bytes_[sizeof(T)] = {};
     bool made_ = false;
 };
 
