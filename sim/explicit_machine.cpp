@@ -266,6 +266,7 @@ void ExplicitMachine::on_page_fault(const ExplicitCpu::FaultHandler& handler) {
 
 void ExplicitMachine::on_each_cpu(const std::function<void(ExplicitCpu&)>& function) {
     std::vector<std::thread> threads;
+    threads.reserve(cpus_.size());
     std::vector<std::exception_ptr> thrown(cpus_.size());
     for (const auto& cpu : cpus_) {
         threads.emplace_back([&, cpu = cpu.get()] {
