@@ -237,6 +237,28 @@ TYPED_TEST(InvalidationTest, DroppedUnspentTraps) {
     other.spend(this->m.tlb);
 }
 
+// A source that takes nothing back: the frames were never its own.
+struct Unwilling {
+    static Result<Frame> allocate_frame() { return Failure{Error::out_of_frames}; }
+    static Status free_frame(Frame frame) { return Failure{Error::foreign, frame.value()}; }
+};
+
+using HostInvalidationTest = PagingTest<Way<ThroughHost, Use::inactive>>;
+
+TEST_F(HostInvalidationTest, ReleasingFramesOfSomebodyElseTraps) {
+    if (!debug_checks) GTEST_SKIP() << "the library was built without its debug checks";
+    map(pages_at(area, 2), free_frame);
+    Unwilling source;
+    auto unmapped = table().unmap(pages_at(area, 1), UnmappedFrames::release);
+    ASSERT_TRUE(unmapped.ok());
+    table().set_frame_source(source);
+    EXPECT_DEATH(unmapped->spend_unused(), "");
+    // The child shares this process's RAM: the entry is empty already, and nothing is given back.
+    unmapped->spend_unused();
+    EXPECT_EQ(leaf_entry(area), 0u);
+    table().set_frame_source(m.frames);
+}
+
 // A machine whose CPU runs on the tested table.
 using ActiveWays =
     testing::Types<Way<ThroughDirectMap, Use::active>, Way<ThroughRecursiveSlot, Use::active>,

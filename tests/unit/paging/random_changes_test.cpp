@@ -138,7 +138,9 @@ class RandomChangesTest : public PagingTest<W> {
         const auto known = known_.find(page);
         const auto seen = this->look(address(page));
         ASSERT_EQ(seen.has_value(), known != known_.end() && known->second.present);
-        if (seen) ASSERT_EQ(seen->physical(address(page)), address(known->second.frame));
+        if (seen) {
+            ASSERT_EQ(seen->physical(address(page)), address(known->second.frame));
+        }
         if (this->is_active) probe(page, known == known_.end() ? nullptr : &known->second);
     }
     // What the CPU itself does there.

@@ -66,7 +66,9 @@ TEST(X86_32Test, SaysWhatItCanExpress) {
                 bits.type != MemoryType::write_combining || format.features().page_attributes;
             const Status checked = format.check(Attributes{protection, bits.type});
             EXPECT_EQ(checked.ok(), readable && typed);
-            if (!checked.ok()) EXPECT_EQ(checked.error(), Error::unsupported);
+            if (!checked.ok()) {
+                EXPECT_EQ(checked.error(), Error::unsupported);
+            }
             EXPECT_EQ(format.can_map_at(level), level == 0 || format.features().large_pages);
             EXPECT_FALSE(format.can_map_at(2));
         });

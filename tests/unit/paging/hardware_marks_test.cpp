@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// A CPU that sets accessed and dirty at the worst moment: after the library has read an entry and
+// before it writes it. Neither mark may get lost.
+#include <gtest/gtest.h>
+
+#include "quire/paging/direct_map.hpp"
+#include "quire/paging/format_page_table.hpp"
+#include "quire/paging/x86_32.hpp"
+#include "sim/frame_pool.hpp"
+
+namespace quire::paging_test {
+namespace {
+
+constexpr uint64_t area = 0x40000000;
+constexpr Frame free_frame{0x2000};
+constexpr uint32_t marks = 0x60;  // accessed and dirty, SDM vol. 3A 4.8
+
+PageRange pages_of_area(uintptr_t count) {
+    return PageRange(Page(area / page_size), PageCount(count));
+}
+
+// The entry that a CPU uses meanwhile: at the n-th moment, once.
+struct Victim {
+    uint32_t* entry = nullptr;
+    int moments = 0;
+
+    void use() {
+        if (entry == nullptr || --moments != 0) return;
+        __atomic_fetch_or(entry, marks, __ATOMIC_ACQ_REL);
+    }
+};
+
+// The format computes the new entry from the one that was read: that is the moment.
+class WatchedFormat : public X86_32 {
+  public:
+    explicit WatchedFormat(Victim* victim)
+        : X86_32(X86Features{true, true, true}), victim_(victim) {}
+
+    Entry with_protection(Entry entry, Protection protection) const {
+        victim_->use();
+        return X86_32::with_protection(entry, protection);
+    }
+    Entry part(unsigned level, Entry entry, unsigned index) const {
+        if (index == 512) victim_->use();
+        return X86_32::part(level, entry, index);
+    }
+
+  private:
+    Victim* victim_;
+};
+
+class HardwareMarksTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        ASSERT_TRUE(table.create(pool).ok());
+        ASSERT_TRUE(table.map(pages_of_area(1024), free_frame, Attributes{}).ok());
+    }
+    uint32_t& root_entry() {
+        return ram.as<uint32_t>(address_of(table.root()).value())[area >> 22];
+    }
+    uint32_t* leaf_entries() { return ram.as<uint32_t>(root_entry() & 0xfffff000); }
+    void protect(const PageRange& pages, Protection protection) {
+        auto changed = table.protect(pages, protection);
+        ASSERT_TRUE(changed.ok());
+        changed->spend_unused();
+    }
+
+    sim::Ram ram{uint64_t{64} << 20};
+    sim::FramePool pool{ram, FrameRange(Frame(0x400), FrameCount(0x100))};
+    DirectMap access{FrameRange(Frame(0), FrameCount(0x4000)), VirtualAddress(0),
+                     ram.physical_view()};
+    Victim victim;
+    FormatPageTable<WatchedFormat, DirectMap> table{access, WatchedFormat(&victim)};
+};
+
+TEST_F(HardwareMarksTest, SurviveProtect) {
+    protect(pages_of_area(1), read_only);
+    uint32_t& entry = leaf_entries()[0];
+    ASSERT_EQ(entry & (marks | 2), 0u);
+    // Moment 1 is in the pass that only reads, 2 while it is decided whether the entry changes, 3
+    // just before it is exchanged.
+    for (int moment = 1; moment <= 3; ++moment) {
+        const Protection protection = moment % 2 == 1 ? read_write : read_only;
+        victim = {&entry, moment};
+        protect(pages_of_area(1), protection);
+        EXPECT_LE(victim.moments, 0);
+        EXPECT_EQ(entry & marks, marks) << moment;
+        EXPECT_EQ((entry & 2) != 0, protection == read_write);
+        entry &= ~marks;
+    }
+}
+
+TEST_F(HardwareMarksTest, SurviveASplit) {
+    // Moment 1 is in the reading pass, 2 while it is decided, 3 in the middle of the split.
+    victim = {&root_entry(), 3};
+    protect(pages_of_area(1), read_only);
+    EXPECT_LE(victim.moments, 0);
+    for (unsigned i = 0; i < 1024; ++i)
+        ASSERT_EQ(leaf_entries()[i] & marks, marks) << i;
+    EXPECT_TRUE(table.validate().ok());
+}
+
+}  // namespace
+}  // namespace quire::paging_test
