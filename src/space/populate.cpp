@@ -30,7 +30,10 @@ Status SpaceCore::populate(const PageRange& pages, const Attributes& attributes,
                            FrameCount longest_run) {
     Population population{pages, attributes};
     const Status filled = fill(population, longest_run);
-    if (!filled.ok()) undo_populate(population);
+    if (!filled.ok()) {
+        undo_gather(population);
+        undo_fill(population);
+    }
     return filled;
 }
 
@@ -75,10 +78,13 @@ Status SpaceCore::gather(Population& population, FrameCount longest_run) {
     return {};
 }
 
-void SpaceCore::undo_populate(const Population& population) {
+void SpaceCore::undo_gather(const Population& population) const {
     for (const Frame frame : population.ready)
         undo_take_frame(frame);
     if (population.has_ahead) undo_take_frame(population.ahead);
+}
+
+void SpaceCore::undo_fill(const Population& population) {
     if (population.done == PageCount(0)) return;
     must(change_unmap(population.pages.prefix(population.done), UnmappedFrames::release),
          "space: pages just mapped could not be unmapped");
@@ -104,14 +110,18 @@ Region* SpaceCore::reservation_of(const PageRange& pages) const {
     return region->pages.contains(pages) ? region : nullptr;
 }
 
-Status SpaceCore::commit(const PageRange& pages) {
+Status SpaceCore::check_committable(const PageRange& pages) const {
     if (pages.empty()) return Failure{Error::zero_size};
-    const Region* region = reservation_of(pages);
-    if (region == nullptr) return Failure{Error::no_region, address_of(pages.first()).value()};
-    if (const Status empty = check_nothing_mapped(pages); !empty.ok()) return empty;
-    const Status done = populate(pages, region->attributes, longest_run_of_singles);
-    if (done.ok()) changed();
-    return done;
+    if (reservation_of(pages) == nullptr) {
+        return Failure{Error::no_region, address_of(pages.first()).value()};
+    }
+    return check_nothing_mapped(pages);
+}
+
+Status SpaceCore::commit(const PageRange& pages) {
+    if (const Status good = check_committable(pages); !good.ok()) return good;
+    changed();
+    return populate(pages, reservation_of(pages)->attributes, longest_run_of_singles);
 }
 
 Status SpaceCore::decommit(const PageRange& pages) {

@@ -23,58 +23,71 @@ Status SpaceCore::check_changeable(const PageRange& pages) const {
     }
 }
 
-Status SpaceCore::unmap(const PageRange& pages) {
+// Changes nothing.
+Status SpaceCore::check_unmappable(const PageRange& pages) const {
     if (const Status good = check_changeable(pages); !good.ok()) return good;
-    const Region& lowest = *regions_.at_or_above(pages.first());
-    const bool makes_hole = lowest.pages.contains(pages) && lowest.pages.first() < pages.first() &&
-                            pages.last() < lowest.pages.last();
-    if (const Status ready = want_nodes(makes_hole ? 1 : 0); !ready.ok()) return ready;
-    if (const Status unmapped = unmap_runs(pages); !unmapped.ok()) return unmapped;
+    const PageRange& lowest = regions_.at_or_above(pages.first())->pages;
+    const bool makes_hole =
+        lowest.contains(pages) && lowest.first() < pages.first() && pages.last() < lowest.last();
+    return want_nodes(makes_hole ? 1 : 0);
+}
+
+Status SpaceCore::unmap(const PageRange& pages) {
+    Cut cut;
+    Status status = check_unmappable(pages);
+    if (status.ok()) status = cut_far_end(pages, cut);
+    if (!status.ok()) return status;
+    status = unmap_runs(pages);
+    if (!status.ok()) {
+        undo_cut(cut);
+        return status;
+    }
     remove_from_regions(pages);
     changed();
     return {};
 }
 
-// The page table's side. A run can fail only where an end of the range cuts a large page: the first
-// run then changes nothing, and before any other the far end has been cut.
-Status SpaceCore::unmap_runs(const PageRange& pages) {
-    constexpr const char* broken = "space: part of a range could not be unmapped";
-    Runs runs(regions_, pages);
-    Run run = runs.next();
-    if (run.pages.empty()) return {};
-    Cut cut;
-    if (!Runs(runs).next().pages.empty()) {
-        if (const Status ready = cut_after(pages.last(), cut); !ready.ok()) return ready;
-    }
-    const Status first = change_unmap(run.pages, run.frames);
-    if (!first.ok()) {
-        undo_cut(cut);
-        return first;
-    }
-    for (run = runs.next(); !run.pages.empty(); run = runs.next()) {
-        must(change_unmap(run.pages, run.frames), broken);
-    }
-    return {};
+// A run can fail only where an end of the range cuts a large page. The first one then changes
+// nothing; so that no later one fails, the far end is cut before.
+Status SpaceCore::cut_far_end(const PageRange& pages, Cut& cut) {
+    const Cut wanted = find_cut(pages);
+    if (!wanted.made) return {};
+    const Status made = change_protect(PageRange(wanted.page, PageCount(1)), wanted.other);
+    if (made.ok()) cut = wanted;
+    return made;
 }
 
-// When a large page reaches beyond `page`, has the table split it by giving this one page another
-// protection for a moment.
-Status SpaceCore::cut_after(Page page, Cut& cut) {
+// When there are several runs, and a large page reaches beyond the last of them: how the table can
+// be made to split it, which is by giving one page another protection for a moment.
+SpaceCore::Cut SpaceCore::find_cut(const PageRange& pages) const {
+    Runs runs(regions_, pages);
+    if (runs.next().pages.empty() || runs.next().pages.empty()) return {};
     Translation found;
-    look_up(address_of(page), found);
-    if (found.state != EntryState::present || found.pages.last() == page) return {};
+    look_up(address_of(pages.last()), found);
+    if (found.state != EntryState::present || found.pages.last() == pages.last()) return {};
     const Protection before = found.attributes.protection;
     const Protection other = has(before, Protection::write) ? without(before, Protection::write)
                                                             : before | Protection::write;
-    const Status made = change_protect(PageRange(page, PageCount(1)), other);
-    if (made.ok()) cut = {page, before, true};
-    return made;
+    return {pages.last(), before, other, true};
 }
 
 void SpaceCore::undo_cut(const Cut& cut) {
     if (!cut.made) return;
     must(change_protect(PageRange(cut.page, PageCount(1)), cut.before),
          "space: a page could not be given its protection back");
+}
+
+// The page table's side.
+Status SpaceCore::unmap_runs(const PageRange& pages) {
+    Runs runs(regions_, pages);
+    bool is_first = true;
+    for (Run run = runs.next(); !run.pages.empty(); run = runs.next()) {
+        const Status unmapped = change_unmap(run.pages, run.frames);
+        if (!unmapped.ok() && is_first) return unmapped;
+        must(unmapped, "space: part of a range could not be unmapped");
+        is_first = false;
+    }
+    return {};
 }
 
 // The regions' side. Cannot fail.

@@ -84,6 +84,7 @@ class SpaceCore {
     struct Cut {
         Page page;
         Protection before = Protection::none;
+        Protection other = Protection::none;
         bool made = false;
     };
     // A region that was.
@@ -111,17 +112,21 @@ class SpaceCore {
     Status populate_page(Page page, const Attributes& attributes);
     Status fill(Population& population, FrameCount longest_run);
     Status gather(Population& population, FrameCount longest_run);
-    void undo_populate(const Population& population);
+    void undo_gather(const Population& population) const;
+    void undo_fill(const Population& population);
     Result<Frame> take_cleared_frame();
     void undo_take_frame(Frame frame) const;
     Region* reservation_of(const PageRange& pages) const;
+    Status check_committable(const PageRange& pages) const;
 
     // Changing what is there (unmap.cpp, protect.cpp).
     Status check_changeable(const PageRange& pages) const;
+    Status check_unmappable(const PageRange& pages) const;
     Status unmap_runs(const PageRange& pages);
     void remove_from_regions(const PageRange& pages);
     void remove_from_region(Region& region, const PageRange& pages);
-    Status cut_after(Page page, Cut& cut);
+    Status cut_far_end(const PageRange& pages, Cut& cut);
+    Cut find_cut(const PageRange& pages) const;
     void undo_cut(const Cut& cut);
     Status protect_mapped(const PageRange& pages, Protection protection);
     void undo_protect_mapped(const PageRange& pages, const Region& end);
