@@ -89,25 +89,17 @@ class BasicHeap {
 
     // Null is ignored by all frees.
     void free(void* block) {
-        Report report{};
-        {
-            LockGuard guard(lock_);
-            const Status status = core_.free(block);
-            if (status.ok()) return;
-            report = core_.explain(block, 0, status.failure());
-        }
-        panic(report);
+        lock_.lock();
+        const Status status = core_.free(block);
+        if (!status.ok()) report_misuse(block, 0, status);
+        lock_.unlock();
     }
     // `bytes` must be what was last asked for.
     void free_sized(void* block, size_t bytes) {
-        Report report{};
-        {
-            LockGuard guard(lock_);
-            const Status status = core_.free_sized(block, bytes);
-            if (status.ok()) return;
-            report = core_.explain(block, bytes, status.failure());
-        }
-        panic(report);
+        lock_.lock();
+        const Status status = core_.free_sized(block, bytes);
+        if (!status.ok()) report_misuse(block, bytes, status);
+        lock_.unlock();
     }
     // Errors, nothing changed: already_free, foreign, misaligned (inside a block), corrupted (the
     // bytes behind the block were overwritten; the failure says where), bad_argument (another
@@ -152,6 +144,14 @@ class BasicHeap {
 
   private:
     using Fill = heap_internal::Fill;
+
+    // Unlocks. Kept out of line, so that a report takes no stack of frees that are right.
+    [[noreturn, gnu::noinline]] void report_misuse(const void* block, size_t bytes,
+                                                   const Status& status) {
+        const Report report = core_.explain(block, bytes, status.failure());
+        lock_.unlock();
+        panic(report);
+    }
 
     mutable L lock_;
     heap_internal::HeapCore core_;
