@@ -90,6 +90,8 @@ TEST(Lists, KeepTheirElementsInOrder) {
     EXPECT_FALSE(c.other_link.linked());
     items.remove(c);
     EXPECT_FALSE(c.link.linked());
+    EXPECT_EQ(Items::next(c), nullptr);
+    EXPECT_EQ(Items::previous(c), nullptr);
     EXPECT_EQ(numbers(items), (std::vector<int>{1, 2, 4}));
     items.remove(a);
     items.remove(d);
