@@ -2,15 +2,15 @@
 // Bit operations by their usual names. Pure, constant time, any context.
 #pragma once
 
-#include <limits.h>
 #include <stdint.h>
 
 #include "quire/base/trap.hpp"
 
 namespace quire {
 
+// Not by <limits.h>: a host's GCC continues that with the C library's, which -m32 may not have.
 template <class T>
-inline constexpr unsigned bit_width_of = sizeof(T) * CHAR_BIT;
+inline constexpr unsigned bit_width_of = sizeof(T) * __CHAR_BIT__;
 
 template <class T>
 constexpr bool is_power_of_two(T value) {
