@@ -28,7 +28,7 @@ Result<WindowPlace> install_window(FormatPageTable<Format, Access>& table, const
     if (!leaf_table.ok()) return leaf_table.failure();
     const PageRange shown = pages.without_prefix(PageCount(1));
     const unsigned index = detail::Geometry<Format>::index(shown.first(), 0);
-    const Bytes offset(index * sizeof(typename Format::Entry));
+    const Bytes offset(uint64_t{index} * sizeof(typename Format::Entry));
     return WindowPlace{shown, address_of(pages.first()) + offset};
 }
 

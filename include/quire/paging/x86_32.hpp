@@ -30,7 +30,7 @@ inline constexpr uint64_t x86_page_attribute_table = 0x0007040100070406;
 //
 // Table entries grant write and user rights: the leaf entries alone decide (SDM 4.6: a right is
 // granted when every level grants it). The CPU's supervisor needs CR0.WP set for read-only pages.
-class X86_32 {
+class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86 with 32 bits
   public:
     using Entry = uint32_t;
     static constexpr unsigned levels = 2;

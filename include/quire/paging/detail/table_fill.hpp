@@ -172,15 +172,14 @@ Result<size_t> FormatPageTable<Format, Access>::count_tables(const Session& sess
         if (kind == EntryKind::empty) {
             tables += filling.tables_needed(cursor.part(), cursor.level());
             moved = cursor.advance();
-        } else if (cursor.is_recursive(entry)) {
-            return Failure{Error::already_mapped, cursor.address().value()};
-        } else if (kind == EntryKind::table) {
-            moved = cursor.descend(entry);
-        } else if (is_vacant(kind)) {
-            return Failure{Error::busy, cursor.address().value()};
-        } else {
-            return Failure{Error::already_mapped, cursor.address().value()};
+            continue;
         }
+        if (kind == EntryKind::table && !cursor.is_recursive(entry)) {
+            moved = cursor.descend(entry);
+            continue;
+        }
+        if (is_vacant(kind)) return Failure{Error::busy, cursor.address().value()};
+        return Failure{Error::already_mapped, cursor.address().value()};
     }
     if (!moved.ok()) return moved.failure();
     return tables;
