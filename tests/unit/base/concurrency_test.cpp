@@ -157,7 +157,7 @@ TEST(LocksConcurrent, LetOneInAtATime) {
     int counter = 0;
     int inside = 0;
     in_threads([&](int thread) {
-        for (int i = 0; i < 5000; ++i) {
+        for (int i = 0; i < 500; ++i) {
             if (thread == 0 && lock.try_lock()) {
                 ++counter;
                 lock.unlock();
@@ -169,7 +169,7 @@ TEST(LocksConcurrent, LetOneInAtATime) {
             --inside;
         }
     });
-    EXPECT_EQ(counter, threads * 5000);
+    EXPECT_EQ(counter, threads * 500);
 }
 
 // CPUs enter in the order in which they came.
@@ -240,7 +240,7 @@ TEST(LocksConcurrent, EachCpuGetsItsOwnInterruptStateBack) {
     InterruptLock<ThreadInterrupts> lock;
     int counter = 0;
     in_threads([&](int thread) {
-        for (int i = 0; i < 3000; ++i) {
+        for (int i = 0; i < 300; ++i) {
             ThreadInterrupts::state = thread * 100000 + i;
             {
                 const LockGuard guard(lock);
@@ -252,7 +252,7 @@ TEST(LocksConcurrent, EachCpuGetsItsOwnInterruptStateBack) {
         }
     });
     EXPECT_EQ(ThreadInterrupts::mistakes.load(), 0);
-    EXPECT_EQ(counter, threads * 3000);
+    EXPECT_EQ(counter, threads * 300);
 }
 
 static_assert(CpuPolicy<SingleCpu> && !CpuPolicy<int>);
