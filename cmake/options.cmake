@@ -26,6 +26,9 @@ endfunction()
 # Hosted code beside the library: the simulated machine, tests, benchmarks.
 function(quire_hosted_options target)
     quire_warnings(${target})
+    # GCC 12 takes the empty state of a std::optional for an uninitialised value.
+    target_compile_options(${target} PRIVATE
+        $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
     target_compile_features(${target} PRIVATE cxx_std_20)
     set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
 endfunction()
