@@ -141,7 +141,7 @@ const Scenario scenarios[] = {
 class HeapOutOfPagesTest : public testing::TestWithParam<Scenario> {};
 
 INSTANTIATE_TEST_SUITE_P(Scenarios, HeapOutOfPagesTest, testing::ValuesIn(scenarios),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& scenario) { return std::string(scenario.param.name); });
 
 TEST_P(HeapOutOfPagesTest, FailsWholeOrSucceedsWhole) {
     const Scenario& scenario = GetParam();
