@@ -17,7 +17,6 @@ constexpr uint64_t boot_tables = BootedMachine::image_physical + BootedMachine::
 constexpr uint64_t boot_root = boot_tables;
 constexpr uint64_t boot_window_table = boot_tables + 0x1000;
 constexpr uint64_t boot_image_table = boot_tables + 0x2000;
-constexpr uintptr_t boot_window = 0xFF800000;
 
 PageRange pages(uintptr_t first, uintptr_t last) {
     return PageRange::between(page_of(VirtualAddress(first)), page_of(VirtualAddress(last)));
@@ -109,6 +108,10 @@ void BootedMachine::make_boot_mapping() {
     machine_.enable_paging(frame_of(PhysicalAddress(boot_root)));
 }
 
+uint32_t* BootedMachine::boot_window_entries() {
+    return ram_.as<uint32_t>(boot_window_table);
+}
+
 Status BootedMachine::start() {
     return start(*map_, platform_);
 }
@@ -127,7 +130,7 @@ Status BootedMachine::start(const MemoryMap& map, Platform& platform) {
     const KernelParts parts{map, layout_, fixed, platform, invalidator_, heap};
     const X86_32 format(quire::X86Features{shape_.large_pages, true, true});
     const BootWindow<X86_32> window{PageRange(page_of(VirtualAddress(boot_window)), PageCount(16)),
-                                    ram_.as<uint32_t>(boot_window_table)};
+                                    boot_window_entries()};
     switch (shape_.reach) {
         case TableReach::direct:
             return memory_->direct.start(parts, format, window);

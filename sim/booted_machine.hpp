@@ -64,6 +64,9 @@ class BootedMachine {
     static constexpr ImageSection guard{0x20000, 0x21000, Protection::none, "stack guard"};
     static constexpr ImageSection stack{0x21000, 0x40000, read_write, "kernel stack"};
 
+    // The pages at which the boot mapping can show any frame: those of one leaf table.
+    static constexpr uintptr_t boot_window = 0xFF800000;
+
     explicit BootedMachine(const BootedShape& shape);
     ~BootedMachine();
     BootedMachine(const BootedMachine&) = delete;
@@ -77,6 +80,8 @@ class BootedMachine {
     KernelMemory& memory();
     // Where start will put things; may be changed before.
     KernelLayout& layout() { return layout_; }
+    // The entries of the boot window's leaf table.
+    uint32_t* boot_window_entries();
     // The firmware's map, with the image reserved.
     const MemoryMap& map() const { return *map_; }
     Ram& ram() { return ram_; }

@@ -105,7 +105,8 @@ struct quire_start {
     unsigned self_slot, foreign_slot, scratch_slot; /* QUIRE_REACH_RECURSIVE only */
 
     /* The pages through which the boot mapping can show any frame: a leaf page table of yours in
-       static memory that the boot mapping uses. */
+       static memory that the boot mapping uses. At least 64 pages; half of them, from the first
+       on, show the boot information while it is read. */
     uintptr_t boot_window;
     void* boot_window_entries;
     size_t boot_window_pages;

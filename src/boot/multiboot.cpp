@@ -55,20 +55,6 @@ Status add_module(MemoryMapBuilder& builder, BootInformation& information, uint3
     return {};
 }
 
-namespace {
-
-Status parse(uint32_t magic, PhysicalAddress address, PhysicalReader read,
-             MemoryMapBuilder& builder, BootInformation& information) {
-    const bool first_protocol = magic == multiboot1_magic;
-    if (!first_protocol && magic != multiboot2_magic) return Failure{Error::bad_argument, magic};
-    information.protocol = first_protocol ? "Multiboot 1" : "Multiboot 2";
-    const Status parsed = first_protocol ? parse_multiboot1(address, read, builder, information)
-                                         : parse_multiboot2(address, read, builder, information);
-    return parsed.ok() ? reserve_pc_low_memory(builder) : parsed;
-}
-
-}  // namespace
-
 }  // namespace detail
 
 const unsigned char* BootMapping::operator()(PhysicalAddress address, size_t bytes) const {
@@ -78,12 +64,23 @@ const unsigned char* BootMapping::operator()(PhysicalAddress address, size_t byt
         VirtualAddress(static_cast<uintptr_t>(address.value())));
 }
 
-// One result, made where the caller wants it: it is half a KiB, which need not be on the stack
-// twice.
+Status parse_multiboot(uint32_t magic, PhysicalAddress address, PhysicalReader read,
+                       MemoryMapBuilder& builder, BootInformation& information) {
+    const bool first_protocol = magic == multiboot1_magic;
+    if (!first_protocol && magic != multiboot2_magic) return Failure{Error::bad_argument, magic};
+    information = detail::nothing_known;
+    information.protocol = first_protocol ? "Multiboot 1" : "Multiboot 2";
+    const Status parsed = first_protocol
+                              ? detail::parse_multiboot1(address, read, builder, information)
+                              : detail::parse_multiboot2(address, read, builder, information);
+    return parsed.ok() ? reserve_pc_low_memory(builder) : parsed;
+}
+
+// One result, made where the caller wants it: it need not be on the stack twice.
 Result<BootInformation> parse_multiboot(uint32_t magic, PhysicalAddress information,
                                         PhysicalReader read, MemoryMapBuilder& builder) {
     Result<BootInformation> result(detail::nothing_known);
-    const Status parsed = detail::parse(magic, information, read, builder, *result);
+    const Status parsed = parse_multiboot(magic, information, read, builder, *result);
     if (!parsed.ok()) construct_at(&result, parsed.failure());
     return result;
 }

@@ -51,13 +51,6 @@ Result<Protection> protection_of(unsigned rights) {
     return static_cast<Protection>(rights);
 }
 
-Result<Attributes> attributes_of(unsigned rights, quire_memory_type type) {
-    const Result<Protection> protection = protection_of(rights);
-    if (!protection.ok()) return protection.failure();
-    if (static_cast<unsigned>(type) > QUIRE_DEVICE) return Failure{Error::bad_argument, 0};
-    return Attributes{*protection, static_cast<MemoryType>(type)};
-}
-
 Result<FrameRange> frames_of(uint64_t physical, uint64_t frames) {
     const PhysicalAddress first(physical);
     if (offset_in_page(first) != 0) return Failure{Error::misaligned, physical};
@@ -76,7 +69,7 @@ int map_frames(uint64_t physical, size_t bytes, unsigned rights, quire_memory_ty
     if (bytes % page_size != 0) return QUIRE_MISALIGNED;
     const Result<FrameRange> frames = frames_of(physical, bytes >> page_shift);
     if (!frames.ok()) return code(frames);
-    const Result<Attributes> attributes = attributes_of(rights, type);
+    const Result<Attributes> attributes = attributes_from_c(rights, type);
     if (!attributes.ok()) return code(attributes);
     MapOptions options;
     options.attributes = *attributes;
@@ -92,6 +85,17 @@ void* pointer_or_null(const Result<void*>& block) {
 }
 
 }  // namespace
+
+int code_for_c(const Status& status) {
+    return code(status);
+}
+
+Result<Attributes> attributes_from_c(unsigned rights, unsigned type) {
+    const Result<Protection> protection = protection_of(rights);
+    if (!protection.ok()) return protection.failure();
+    if (type > QUIRE_DEVICE) return Failure{Error::bad_argument, type};
+    return Attributes{*protection, static_cast<MemoryType>(type)};
+}
 
 }  // namespace quire
 

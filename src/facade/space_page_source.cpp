@@ -6,7 +6,6 @@ namespace quire {
 namespace {
 
 Result<PageCount> whole_pages(size_t bytes) {
-    if (bytes == 0) return Failure{Error::zero_size, 0};
     if (bytes % page_size != 0) return Failure{Error::misaligned, bytes};
     return PageCount(bytes >> page_shift);
 }

@@ -72,5 +72,9 @@ class BootMapping {
 // Reads at most the sizes stated by the information itself; never loops without progress.
 Result<BootInformation> parse_multiboot(uint32_t magic, PhysicalAddress information,
                                         PhysicalReader read, MemoryMapBuilder& builder);
+// The same into an object of the caller's, for stacks on which half a KiB is too much. What it
+// holds after an error means nothing.
+Status parse_multiboot(uint32_t magic, PhysicalAddress address, PhysicalReader read,
+                       MemoryMapBuilder& builder, BootInformation& information);
 
 }  // namespace quire

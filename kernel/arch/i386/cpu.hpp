@@ -33,18 +33,6 @@ inline uint32_t read_cr2() {
     return value;
 }
 
-inline uint32_t read_cr3() {
-    uint32_t value;
-    asm volatile("mov %%cr3, %0" : "=r"(value));
-    return value;
-}
-
-inline uint32_t read_cr4() {
-    uint32_t value;
-    asm volatile("mov %%cr4, %0" : "=r"(value));
-    return value;
-}
-
 // Drops the TLB's entries for the page of an address, global ones too.
 inline void invalidate_page(uintptr_t address) {
     asm volatile("invlpg (%0)" : : "r"(address) : "memory");

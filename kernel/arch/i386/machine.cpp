@@ -114,7 +114,7 @@ uint64_t cycles() {
 }
 
 void page_table_changed() {
-    traps::set_double_fault_table(cpu::read_cr3());
+    traps::set_double_fault_table(quire::x86::ControlRegisters().cr3());
 }
 
 void stop(Outcome outcome) {

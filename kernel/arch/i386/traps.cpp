@@ -9,6 +9,7 @@
 #include "../../console.hpp"
 #include "../../machine.hpp"
 #include "cpu.hpp"
+#include "quire/paging/x86/cpu.hpp"
 #include "serial.hpp"
 
 extern "C" {
@@ -124,7 +125,7 @@ bool recover(traps::TrapFrame& frame) {
     print("  esi %08x  edi %08x  ebp %08x  esp %08x\n", frame.esi, frame.edi, frame.ebp,
           static_cast<uint32_t>(frame.interrupted_esp()));
     print("  cr0 %08x  cr2 %08x  cr3 %08x  cr4 %08x  eflags %08x\n", cpu::read_cr0(), fault_address,
-          cpu::read_cr3(), cpu::read_cr4(), frame.eflags);
+          quire::x86::ControlRegisters().cr3(), quire::x86::ControlRegisters().cr4(), frame.eflags);
     machine::print_backtrace(frame.ebp);
     machine::stop(machine::Outcome::panic);
 }
@@ -180,7 +181,7 @@ void handle_double_fault() {
     const uintptr_t guard = reinterpret_cast<uintptr_t>(kernel_stack_guard);
     const Palette& colors = console().palette();
     print("\n%sPANIC: double fault%s at 0x%08x, stack pointer 0x%08x, cr3 0x%08x\n", colors.bad,
-          colors.plain, state.eip, state.esp, cpu::read_cr3());
+          colors.plain, state.eip, state.esp, quire::x86::ControlRegisters().cr3());
     if (state.esp >= guard && state.esp <= guard + 4096 + 128) {
         print("  the kernel's stack ran into its guard page at 0x%08x\n",
               static_cast<uint32_t>(guard));

@@ -99,12 +99,6 @@ const char* features_text() {
 bool has_large_pages() {
     return true;
 }
-bool has_global_pages() {
-    return true;
-}
-bool has_memory_types() {
-    return true;
-}
 
 uint64_t cycles() {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();

@@ -45,6 +45,7 @@ TEST_F(SpacePageSourceTest, RefusesWhatIsNotMadeOfPages) {
     EXPECT_EQ(pages_.reserve(0, page_size).error(), Error::zero_size);
     EXPECT_EQ(pages_.reserve(page_size + 1, page_size).error(), Error::misaligned);
     EXPECT_EQ(pages_.reserve(page_size, page_size / 2).error(), Error::misaligned);
+    EXPECT_EQ(pages_.reserve(page_size, page_size + page_size / 2).error(), Error::misaligned);
     EXPECT_EQ(pages_.reserve(page_size, 3 * page_size).error(), Error::misaligned);
     const Result<void*> base = pages_.reserve(2 * page_size, page_size);
     ASSERT_TRUE(base.ok());

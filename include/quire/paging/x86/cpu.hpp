@@ -20,22 +20,26 @@ inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;   // PSE; SDM vo
 inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;  // PGE
 inline constexpr uint32_t page_attribute_register = 0x277;        // IA32_PAT; 12.12.2
 
-inline uintptr_t read_cr4() {
-    uintptr_t value;
-    __asm__ __volatile__("mov %%cr4, %0" : "=r"(value));
-    return value;
-}
-inline void write_cr4(uintptr_t value) {
-    __asm__ __volatile__("mov %0, %%cr4" : : "r"(value) : "memory");
-}
-inline uintptr_t read_cr3() {
-    uintptr_t value;
-    __asm__ __volatile__("mov %%cr3, %0" : "=r"(value));
-    return value;
-}
-inline void write_cr3(uintptr_t value) {
-    __asm__ __volatile__("mov %0, %%cr3" : : "r"(value) : "memory");
-}
+// The control registers of this CPU.
+struct ControlRegisters {
+    uintptr_t cr3() const {
+        uintptr_t value;
+        __asm__ __volatile__("mov %%cr3, %0" : "=r"(value));
+        return value;
+    }
+    void set_cr3(uintptr_t value) const {
+        __asm__ __volatile__("mov %0, %%cr3" : : "r"(value) : "memory");
+    }
+    uintptr_t cr4() const {
+        uintptr_t value;
+        __asm__ __volatile__("mov %%cr4, %0" : "=r"(value));
+        return value;
+    }
+    void set_cr4(uintptr_t value) const {
+        __asm__ __volatile__("mov %0, %%cr4" : : "r"(value) : "memory");
+    }
+};
+
 inline void write_model_specific_register(uint32_t index, uint64_t value) {
     const auto low = static_cast<uint32_t>(value);
     const auto high = static_cast<uint32_t>(value >> 32);
@@ -61,37 +65,46 @@ inline X86Features x86_features() {
 // Turns the features on that are set; each must be there. Call it on every CPU, before the table
 // that uses them becomes active.
 inline void x86_enable(const X86Features& features) {
-    uintptr_t control = x86::read_cr4();
+    const x86::ControlRegisters registers;
+    uintptr_t control = registers.cr4();
     if (features.large_pages) control |= x86::cr4_large_pages;
     if (features.global_pages) control |= x86::cr4_global_pages;
-    x86::write_cr4(control);
+    registers.set_cr4(control);
     if (features.page_attributes) {
         x86::write_model_specific_register(x86::page_attribute_register, x86_page_attribute_table);
     }
 }
 
 // This CPU, as KernelMemoryOn and SingleCpuInvalidator want it.
-class X86Cpu : public X86LocalTlb {
+template <class Registers>
+class BasicX86Cpu : public X86LocalTlb {
   public:
     using Local = X86LocalTlb;
+
+    constexpr explicit BasicX86Cpu(Registers registers = Registers()) : registers_(registers) {}
 
     // Drops every translation, global ones too: loading CR3 spares them, toggling CR4.PGE does not
     // (SDM vol. 3A 4.10.4.1).
     void flush_all() const {
-        const uintptr_t control = x86::read_cr4();
+        const uintptr_t control = registers_.cr4();
         if ((control & x86::cr4_global_pages) == 0) {
-            x86::write_cr3(x86::read_cr3());
+            registers_.set_cr3(registers_.cr3());
             return;
         }
-        x86::write_cr4(control & ~x86::cr4_global_pages);
-        x86::write_cr4(control);
+        registers_.set_cr4(control & ~x86::cr4_global_pages);
+        registers_.set_cr4(control);
     }
     // Makes a page table the active one and drops every translation of the last one.
     void load_root(Frame root) const {
-        x86::write_cr3(static_cast<uintptr_t>(address_of(root).value()));
+        registers_.set_cr3(static_cast<uintptr_t>(address_of(root).value()));
         flush_all();
     }
+
+  private:
+    [[no_unique_address]] Registers registers_;
 };
+
+using X86Cpu = BasicX86Cpu<x86::ControlRegisters>;
 
 }  // namespace quire
 
