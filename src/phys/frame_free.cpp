@@ -10,7 +10,7 @@ Status FrameCore::free(Frame frame) {
     const bool given_out = piece.block != BlockPiece::outside &&
                            !bits_[piece.block].test(piece.first) &&
                            next_reserved(piece.block, piece.first) != piece.first;
-    if (!given_out) return refusal(frame, Expect::given_out);
+    if (!given_out) return refusal(piece, frame.value(), Expect::given_out);
     give_piece(piece.block, piece.first, 1);
     return {};
 }
@@ -75,7 +75,8 @@ Status FrameCore::check_releasable(const FrameRange& frames) const {
         rest = rest.without_prefix(FrameCount(piece.count));
     }
     if (good == frames.count()) return {};
-    return refusal(frames.first() + good, Expect::free);
+    const FrameRange bad = frames.without_prefix(good);
+    return refusal(sections_.piece(bad), bad.first().value(), Expect::free);
 }
 
 }  // namespace quire

@@ -27,28 +27,30 @@ Status FrameCore::check(const FrameRange& frames, Expect expected) const {
     if (frames.empty()) return Failure{Error::zero_size, frames.first().value()};
     for (FrameRange rest = frames; !rest.empty();) {
         const BlockPiece piece = sections_.piece(rest);
-        if (piece.block == BlockPiece::outside) return refusal(rest.first(), expected);
+        if (piece.block == BlockPiece::outside) {
+            return refusal(piece, rest.first().value(), expected);
+        }
         const BlockBits& bits = bits_[piece.block];
         const unsigned wrong =
             expected == Expect::free
                 ? bits.next_clear(piece.first)
                 : min(bits.next_set(piece.first), next_reserved(piece.block, piece.first));
         if (wrong < piece.first + piece.count) {
-            return refusal(rest.first() + FrameCount(wrong - piece.first), expected);
+            return refusal({piece.block, wrong, 1}, rest.first().value() + (wrong - piece.first),
+                           expected);
         }
         rest = rest.without_prefix(FrameCount(piece.count));
     }
     return {};
 }
 
-// Why a frame is not as it was expected to be.
-Failure FrameCore::refusal(Frame frame, Expect expected) const {
-    if (!sections_.hull().contains(frame)) return {Error::out_of_range, frame.value()};
-    const BlockPiece piece = sections_.piece(FrameRange(frame, FrameCount(1)));
+// Why a frame is not as it was expected to be; `piece` begins with it.
+Failure FrameCore::refusal(const BlockPiece& piece, uint64_t frame, Expect expected) const {
+    if (!sections_.reach_to(frame)) return {Error::out_of_range, frame};
     const bool usable =
         piece.block != BlockPiece::outside && next_usable(piece.block, piece.first) == piece.first;
-    if (!usable) return {Error::reserved, frame.value()};
-    return {expected == Expect::free ? Error::in_use : Error::already_free, frame.value()};
+    if (!usable) return {Error::reserved, frame};
+    return {expected == Expect::free ? Error::in_use : Error::already_free, frame};
 }
 
 // Unchecked: all frames are free. `take_piece` and `give_piece` alike move a block to another list

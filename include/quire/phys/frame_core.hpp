@@ -72,7 +72,7 @@ class FrameCore {
 
     // frame_pieces.cpp: runs, piece by piece
     Status check(const FrameRange& frames, Expect expected) const;
-    Failure refusal(Frame frame, Expect expected) const;
+    Failure refusal(const BlockPiece& piece, uint64_t frame, Expect expected) const;
     unsigned next_reserved(uint32_t block, unsigned from) const;
     unsigned next_usable(uint32_t block, unsigned from) const;
     void take(const FrameRange& frames);

@@ -109,6 +109,11 @@ class FrameSections {
     Frame frame(uint32_t block, unsigned position) const;
     // From the first frame of the first section to the last of the last; empty without sections.
     FrameRange hull() const;
+    // Whether a frame lies in the hull.
+    bool reach_to(uint64_t frame) const {
+        return !table_.empty() && frame >= table_[0].first &&
+               frame <= table_[table_.size() - 1].last;
+    }
     // Whether the table still holds what it was filled with. O(entries).
     bool agrees_with(const MemoryMap& map, const ZoneEnds& ends) const;
 
