@@ -7,29 +7,43 @@
 namespace quire {
 
 Invalidation::Invalidation(Invalidation&& other)
-    : table_(exchange(other.table_, nullptr)), request_(other.request_), after_(other.after_) {}
+    : request_(other.request_), pending_(exchange(other.pending_, false)) {}
 
 Invalidation& Invalidation::operator=(Invalidation&& other) {
-    if (debug_checks && table_ != nullptr) trap();
-    table_ = exchange(other.table_, nullptr);
+    if (debug_checks && pending_) trap();
     request_ = other.request_;
-    after_ = other.after_;
+    pending_ = exchange(other.pending_, false);
     return *this;
 }
 
 Invalidation::~Invalidation() {
-    if (debug_checks && table_ != nullptr) trap();
+    if (debug_checks && pending_) trap();
 }
 
 void Invalidation::spend(TlbInvalidator& tlb) {
-    if (empty()) return;
+    if (!pending_) return;
+    pending_ = false;
     tlb.invalidate(request_);
+}
+
+UnmapInvalidation::UnmapInvalidation(UnmapInvalidation&& other)
+    : flush_(move(other.flush_)), table_(exchange(other.table_, nullptr)) {}
+
+UnmapInvalidation& UnmapInvalidation::operator=(UnmapInvalidation&& other) {
+    flush_ = move(other.flush_);
+    table_ = exchange(other.table_, nullptr);
+    return *this;
+}
+
+void UnmapInvalidation::spend(TlbInvalidator& tlb) {
+    flush_.spend(tlb);
     spend_unused();
 }
 
-void Invalidation::spend_unused() {
+void UnmapInvalidation::spend_unused() {
+    flush_.spend_unused();
     PageTable* const table = exchange(table_, nullptr);
-    if (table != nullptr && after_ == AfterFlush::give_back) table->finish(request_);
+    if (table != nullptr) table->finish(flush_.request());
 }
 
 }  // namespace quire

@@ -67,8 +67,9 @@ class FormatPageTable final : public PageTable {
 
     Result<Invalidation> map(const PageRange& pages, Frame first,
                              const Attributes& attributes) override;
-    Result<Invalidation> unmap(const PageRange& pages, UnmappedFrames frames = UnmappedFrames::keep,
-                               Holes holes = Holes::refuse) override;
+    Result<UnmapInvalidation> unmap(const PageRange& pages,
+                                    UnmappedFrames frames = UnmappedFrames::keep,
+                                    Holes holes = Holes::refuse) override;
     Result<Invalidation> protect(const PageRange& pages, Protection protection,
                                  Holes holes = Holes::refuse) override;
     Status park(const PageRange& pages, uint64_t payload) override;
@@ -84,6 +85,7 @@ class FormatPageTable final : public PageTable {
     using Cursor = detail::Cursor<Format, Access>;
     using Filling = detail::Filling<Format>;
     using Reserve = detail::TableReserve<Format, Access>;
+    using Tour = detail::TableTour<Format, Access>;
 
     // What waits for the one unspent invalidation of an unmap.
     enum class Waiting : uint8_t {
@@ -112,9 +114,6 @@ class FormatPageTable final : public PageTable {
         bool any = false;      // whether anything is going to change
         Page first, last;      // if so: the slots that are
     };
-    class CheckVisitor;
-    class CountVisitor;
-    class GiveBackVisitor;
 
     // detail/table_fill.hpp
     Status check_pages(const PageRange& pages) const;

@@ -9,29 +9,47 @@ namespace quire {
 
 class PageTable;
 
-// What is left to do for the page table when the TLBs have been flushed.
-enum class AfterFlush : uint8_t {
-    nothing,
-    give_back,  // frames and tables that were taken out
-};
-
-// Returned by every change. Spending it flushes the TLBs, and only then gives back the frames and
-// tables that were taken out. Until then those wait in place: whole tables detached with their
-// entries in them, single entries as absent ones, so nothing grows with the range. It is empty
-// where the architecture needs no invalidation (a fresh mapping on x86).
+// Returned by changes that take nothing out. Spending it flushes the TLBs. It is empty where the
+// architecture needs no invalidation (a fresh mapping on x86).
 //
 // Dropping one unspent is a bug that would leave stale translations: it traps where debug_checks
 // is set. Moving it leaves the source empty.
 class [[nodiscard]] Invalidation {
   public:
+    // Nothing to flush.
     Invalidation() = default;
+    explicit Invalidation(const FlushRequest& request) : request_(request), pending_(true) {}
     Invalidation(Invalidation&& other);
     Invalidation& operator=(Invalidation&& other);
     ~Invalidation();
 
-    // Nothing to flush and nothing to give back.
-    bool empty() const { return table_ == nullptr; }
+    bool empty() const { return !pending_; }
     const FlushRequest& request() const { return request_; }
+
+    // Flushes through `tlb`. Afterwards it is empty.
+    void spend(TlbInvalidator& tlb);
+    // For a table that no CPU is using or has used since it was changed: there is nothing to flush.
+    void spend_unused() { pending_ = false; }
+
+  private:
+    FlushRequest request_;
+    bool pending_ = false;
+};
+
+// Returned by unmap. Spending it flushes the TLBs, and only then gives back the frames and tables
+// that were taken out. Until then those wait in place: whole tables detached with their entries in
+// them, single entries as absent ones, so nothing grows with the range. Otherwise as Invalidation.
+class [[nodiscard]] UnmapInvalidation {
+  public:
+    UnmapInvalidation() = default;
+    UnmapInvalidation(PageTable& table, const FlushRequest& request)
+        : flush_(request), table_(&table) {}
+    UnmapInvalidation(UnmapInvalidation&& other);
+    UnmapInvalidation& operator=(UnmapInvalidation&& other);
+
+    // Nothing to flush and nothing to give back.
+    bool empty() const { return flush_.empty(); }
+    const FlushRequest& request() const { return flush_.request(); }
 
     // Flushes through `tlb`, then finishes the change. Locks as PageTable's changes do. Afterwards
     // it is empty. O(tables and frames given back).
@@ -40,13 +58,8 @@ class [[nodiscard]] Invalidation {
     void spend_unused();
 
   private:
-    friend class PageTable;
-    Invalidation(PageTable& table, const FlushRequest& request, AfterFlush after)
-        : table_(&table), request_(request), after_(after) {}
-
+    Invalidation flush_;
     PageTable* table_ = nullptr;
-    FlushRequest request_;
-    AfterFlush after_ = AfterFlush::nothing;
 };
 
 }  // namespace quire

@@ -76,9 +76,9 @@ class PageTable {
     // Errors: zero_size; out_of_range; not_mapped (see Holes); out_of_frames (a large page has to
     // be split and there is no frame for the table); busy (an invalidation of an earlier unmap of
     // this table is not yet spent).
-    virtual Result<Invalidation> unmap(const PageRange& pages,
-                                       UnmappedFrames frames = UnmappedFrames::keep,
-                                       Holes holes = Holes::refuse) = 0;
+    virtual Result<UnmapInvalidation> unmap(const PageRange& pages,
+                                            UnmappedFrames frames = UnmappedFrames::keep,
+                                            Holes holes = Holes::refuse) = 0;
 
     // Changes the protection of present entries; memory type, accessed and dirty stay. Absent
     // entries count as holes. Errors: as unmap, and unsupported.
@@ -109,14 +109,9 @@ class PageTable {
     PageTable& operator=(const PageTable&) = delete;
     ~PageTable() = default;
 
-    Invalidation make_invalidation(const FlushRequest& request, AfterFlush after) {
-        return Invalidation(*this, request, after);
-    }
-
   private:
-    friend class Invalidation;
-    // The flush of `request` is done: gives back what waits in its range. For invalidations made
-    // with AfterFlush::give_back.
+    friend class UnmapInvalidation;
+    // The flush of `request` is done: gives back what waits in its range.
     virtual void finish(const FlushRequest& request) = 0;
 };
 

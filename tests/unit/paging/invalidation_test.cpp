@@ -217,9 +217,9 @@ TYPED_TEST(InvalidationTest, IsEmptyWhenMovedFrom) {
     this->map(pages_at(area, 2), free_frame);
     auto unmapped = this->table().unmap(pages_at(area, 1));
     ASSERT_TRUE(unmapped.ok());
-    Invalidation first = move(*unmapped);
+    UnmapInvalidation first = move(*unmapped);
     EXPECT_TRUE(unmapped->empty());
-    Invalidation second;
+    UnmapInvalidation second;
     second = move(first);
     EXPECT_TRUE(first.empty());
     EXPECT_FALSE(second.empty());
@@ -231,9 +231,9 @@ TYPED_TEST(InvalidationTest, DroppedUnspentTraps) {
     this->map(pages_at(area, 2), free_frame);
     auto unmapped = this->table().unmap(pages_at(area, 1));
     ASSERT_TRUE(unmapped.ok());
-    EXPECT_DEATH({ Invalidation dropped = move(*unmapped); }, "");
-    Invalidation other = move(*unmapped);
-    EXPECT_DEATH(other = Invalidation(), "");
+    EXPECT_DEATH({ UnmapInvalidation dropped = move(*unmapped); }, "");
+    UnmapInvalidation other = move(*unmapped);
+    EXPECT_DEATH(other = UnmapInvalidation(), "");
     other.spend(this->m.tlb);
 }
 

@@ -34,7 +34,8 @@ class OutOfFramesTest : public PagingTest<W> {
         EXPECT_NE(this->dump(), before);
         EXPECT_EQ(this->m.frames.strangers(), 0u);
     }
-    Status spent(Result<Invalidation> change) {
+    template <class Change>
+    Status spent(Result<Change> change) {
         if (!change.ok()) return change.failure();
         change->spend(this->m.tlb);
         return {};

@@ -62,7 +62,7 @@ TEST_F(ExplicitPageTableTest, ReusedFramesAreNeverSeenThroughOldMappings) {
             if (step % 8 == 0) {
                 const LockGuard guard(lock);
                 if (table.query(address_of(Page(page)))->state == EntryState::present) {
-                    Result<Invalidation> gone = table.unmap(one(page), UnmappedFrames::release);
+                    Result<UnmapInvalidation> gone = table.unmap(one(page), UnmappedFrames::release);
                     ASSERT_TRUE(gone.ok());
                     gone->spend(tlb);
                 } else {
@@ -135,7 +135,7 @@ TEST_F(ExplicitPageTableTest, SplitIsSeenByAllCpus) {
     for (unsigned i = 0; i < 4; ++i)
         machine.cpu(i).store<uint32_t>((first << page_shift) + 4 * i, i);
     ASSERT_TRUE(table.query(address_of(Page(first)))->pages.count() == PageCount(1024));
-    Result<Invalidation> hole = table.unmap(one(first + 7));
+    Result<UnmapInvalidation> hole = table.unmap(one(first + 7));
     ASSERT_TRUE(hole.ok());
     EXPECT_FALSE(hole->empty());
     EXPECT_FALSE(machine.stale_entries().empty());

@@ -129,11 +129,11 @@ class FakeTable final : public PageTable {
                 filled.pages[page.value()] = {frame + as_frames(page - part.first()), attributes};
             }
         });
-        return make_invalidation({root(), pages, false}, AfterFlush::nothing);
+        return Invalidation({root(), pages, false});
     }
 
-    Result<Invalidation> unmap(const PageRange& pages, UnmappedFrames frames,
-                               Holes holes) override {
+    Result<UnmapInvalidation> unmap(const PageRange& pages, UnmappedFrames frames,
+                                    Holes holes) override {
         if (pages.empty()) return Failure{Error::zero_size};
         if (!reach_.contains(pages)) return Failure{Error::out_of_range};
         if (waiting_) return Failure{Error::busy};
@@ -166,9 +166,9 @@ class FakeTable final : public PageTable {
         for (const uintptr_t number : gone_)
             blocks_.erase(number);
         gone_.clear();
-        if (!any) return Invalidation();
+        if (!any) return UnmapInvalidation();
         waiting_ = true;
-        return make_invalidation({root(), pages, false}, AfterFlush::give_back);
+        return UnmapInvalidation(*this, {root(), pages, false});
     }
 
     Result<Invalidation> protect(const PageRange& pages, Protection protection,
@@ -190,7 +190,7 @@ class FakeTable final : public PageTable {
             }
         });
         if (!any) return Invalidation();
-        return make_invalidation({root(), pages, false}, AfterFlush::nothing);
+        return Invalidation({root(), pages, false});
     }
 
     Status park(const PageRange& pages, uint64_t payload) override {

@@ -25,13 +25,14 @@ Result<Invalidation> FormatPageTable<Format, Access>::protect(const PageRange& p
     if (!reserved.ok()) return reserved.failure();
     protect_present(session, pages, protection, reserve);
     table_frames_ += plan->tables;
-    return make_invalidation(request_of(*plan), AfterFlush::nothing);
+    return Invalidation(request_of(*plan));
 }
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Result<Invalidation> FormatPageTable<Format, Access>::unmap(const PageRange& pages,
-                                                            UnmappedFrames frames, Holes holes) {
+Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap(const PageRange& pages,
+                                                                 UnmappedFrames frames,
+                                                                 Holes holes) {
     const Status range = check_pages(pages);
     if (!range.ok()) return range.failure();
     if (waiting_ != Waiting::nothing) {
@@ -40,16 +41,16 @@ Result<Invalidation> FormatPageTable<Format, Access>::unmap(const PageRange& pag
     const Session session = bytes_.begin();
     const auto plan = plan_change(session, pages, holes, Change{});
     if (!plan.ok()) return plan.failure();
-    if (!plan->any) return Invalidation();
+    if (!plan->any) return UnmapInvalidation();
     Reserve reserve(bytes_, session, source_);
     const Status reserved = reserve.reserve(plan->tables);
     if (!reserved.ok()) return reserved.failure();
     const bool detached = take_out(session, pages, frames, reserve);
     table_frames_ += plan->tables;
     // Nothing was translated there, and no table went that a walk may have passed through.
-    if (!plan->present && !detached) return Invalidation();
+    if (!plan->present && !detached) return UnmapInvalidation();
     waiting_ = frames == UnmappedFrames::release ? Waiting::tables_and_frames : Waiting::tables;
-    return make_invalidation(request_of(*plan), AfterFlush::give_back);
+    return UnmapInvalidation(*this, request_of(*plan));
 }
 
 // What the change will need and concern; or the first entry that stands in its way.
@@ -223,58 +224,27 @@ bool FormatPageTable<Format, Access>::is_vacant_table(const Session& session, Fr
     return true;
 }
 
-// Frees what a detached table holds, and then the table.
-template <PagingFormat Format, class Access>
-    requires(TableAccess<Access, typename Format::Entry>)
-class FormatPageTable<Format, Access>::GiveBackVisitor {
-  public:
-    explicit GiveBackVisitor(FormatPageTable& table) : table_(table) {}
-
-    Status entry(unsigned level, const PageRange&, Entry entry) {
-        const Format& format = table_.format();
-        const EntryKind kind = format.kind(level, entry);
-        if (kind == EntryKind::parked) {
-            table_.give_back(Frame(format.value_of(entry)), level);
-        } else if (kind == EntryKind::leaf && table_.waiting_ == Waiting::tables_and_frames) {
-            table_.give_back(format.frame_of(level, entry), level);
-        }
-        return {};
-    }
-    Status leave(unsigned, Page, Frame frame, detail::TableLink) {
-        table_.give_back(frame, 0);
-        --table_.table_frames_;
-        return {};
-    }
-
-  private:
-    FormatPageTable& table_;
-};
-
-// Unmap's second phase.
+// Unmap's second phase: frees what waits in the range, and detached tables with what they hold.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 void FormatPageTable<Format, Access>::finish(const FlushRequest& request) {
     const Session session = bytes_.begin();
-    GiveBackVisitor visitor(*this);
-    Cursor cursor(bytes_, session, request.pages);
-    cursor.must_start();
-    while (!cursor.done()) {
-        const Entry entry = cursor.load();
-        const EntryKind kind = cursor.kind(entry);
-        if (kind == EntryKind::table) {
-            cursor.must_descend(entry);
+    Tour tour(bytes_, session, request.pages);
+    for (auto step = tour.next(); *step != detail::TourStep::end; step = tour.next()) {
+        const bool detached = tour.link() == detail::TableLink::detached;
+        if (*step == detail::TourStep::leave) {
+            if (!detached) continue;
+            give_back(tour.table(), 0);
+            --table_frames_;
             continue;
         }
-        if (kind == EntryKind::parked || kind == EntryKind::detached) {
-            atomic::store(cursor.entry(), Format::empty);
+        const EntryKind kind = tour.kind();
+        if (is_vacant(kind) && !detached) atomic::store(tour.place(), Format::empty);
+        if (kind == EntryKind::parked) {
+            give_back(Frame(format().value_of(tour.entry())), tour.level());
+        } else if (kind == EntryKind::leaf && detached && waiting_ == Waiting::tables_and_frames) {
+            give_back(format().frame_of(tour.level(), tour.entry()), tour.level());
         }
-        const Frame frame(format().value_of(entry));
-        if (kind == EntryKind::parked) give_back(frame, cursor.level());
-        if (kind == EntryKind::detached) {
-            detail::TableTour tour(bytes_, session, visitor);
-            detail::must(tour.from_detached(frame, cursor.level() - 1, cursor.at()));
-        }
-        cursor.must_advance();
     }
     waiting_ = Waiting::nothing;
 }

@@ -71,94 +71,64 @@ Status FormatPageTable<Format, Access>::walk(const PageRange& pages,
     return moved;
 }
 
-// Counts tables, and refuses what no finished page table holds.
-template <PagingFormat Format, class Access>
-    requires(TableAccess<Access, typename Format::Entry>)
-class FormatPageTable<Format, Access>::CountVisitor {
-  public:
-    explicit CountVisitor(const Format& format) : format_(format) {}
-
-    size_t tables() const { return tables_; }
-    Status entry(unsigned level, const PageRange& slot, Entry entry) {
-        const uint64_t address = address_of(slot.first()).value();
-        if (!format_.is_well_formed(level, entry)) return Failure{Error::corrupted, address};
-        const EntryKind kind = format_.kind(level, entry);
-        if (is_vacant(kind) && kind != EntryKind::empty) return Failure{Error::busy, address};
-        return {};
-    }
-    Status leave(unsigned, Page, Frame, detail::TableLink) {
-        ++tables_;
-        return {};
-    }
-
-  private:
-    const Format& format_;
-    size_t tables_ = 0;
-};
-
+// Counts the tables, and refuses what no finished page table holds.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
     if (table_frames_ != 0) return Failure{Error::in_use, address_of(bytes_.root()).value()};
     const Session session = bytes_.begin();
     bytes_.set_root(root);
-    CountVisitor visitor(format());
-    detail::TableTour tour(bytes_, session, visitor);
-    const Status counted = tour.from_root();
-    if (!counted.ok()) return counted;
+    size_t tables = 0;
+    Tour tour(bytes_, session, Shape::all_pages());
+    for (auto step = tour.next(); !step.ok() || *step != detail::TourStep::end;
+         step = tour.next()) {
+        if (!step.ok()) return step.failure();
+        if (*step == detail::TourStep::leave) {
+            ++tables;
+            continue;
+        }
+        const uint64_t address = address_of(tour.slot().first()).value();
+        if (!format().is_well_formed(tour.level(), tour.entry())) {
+            return Failure{Error::corrupted, address};
+        }
+        if (is_vacant(tour.kind())) return Failure{Error::busy, address};
+    }
     source_ = source;
     reach_ = bytes_.reach();
-    table_frames_ = visitor.tables();
+    table_frames_ = tables;
     return {};
 }
 
 // Counts tables, and checks each entry and each table.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-class FormatPageTable<Format, Access>::CheckVisitor {
-  public:
-    explicit CheckVisitor(const FormatPageTable& table) : table_(table) {}
-
-    size_t tables() const { return tables_; }
-    Status entry(unsigned level, const PageRange& slot, Entry entry) {
-        const Format& format = table_.format();
-        const EntryKind kind = format.kind(level, entry);
-        const bool waits = is_vacant(kind) && kind != EntryKind::empty;
-        if (!format.is_well_formed(level, entry) ||
-            (waits && table_.waiting_ == Waiting::nothing)) {
-            return Failure{Error::corrupted, address_of(slot.first()).value()};
-        }
-        if (!is_vacant(kind)) ++live_[level];
-        return {};
-    }
-    // A table with nothing in it should have been detached.
-    Status leave(unsigned level, Page first, Frame, detail::TableLink link) {
-        const size_t live = exchange(live_[level], 0);
-        if (++tables_ > table_.table_frames_ ||
-            (live == 0 && link == detail::TableLink::linked && level != Shape::root_level)) {
-            return Failure{Error::corrupted, address_of(first).value()};
-        }
-        return {};
-    }
-
-  private:
-    const FormatPageTable& table_;
-    size_t tables_ = 0;
-    size_t live_[Format::levels] = {};
-};
-
-template <PagingFormat Format, class Access>
-    requires(TableAccess<Access, typename Format::Entry>)
 Status FormatPageTable<Format, Access>::validate() const {
     if (table_frames_ == 0) return {};
     const Session session = bytes_.begin();
-    CheckVisitor visitor(*this);
-    detail::TableTour tour(bytes_, session, visitor);
-    const Status toured = tour.from_root();
-    if (!toured.ok()) return toured;
-    if (visitor.tables() != table_frames_) {
-        return Failure{Error::corrupted, address_of(root()).value()};
+    size_t tables = 0;
+    size_t live[Format::levels] = {};  // entries of the tables under way that are not vacant
+    Tour tour(bytes_, session, Shape::all_pages());
+    for (auto step = tour.next(); !step.ok() || *step != detail::TourStep::end;
+         step = tour.next()) {
+        if (!step.ok()) return step.failure();
+        if (*step == detail::TourStep::leave) {
+            // A table with nothing in it should have been detached.
+            const bool forgotten = exchange(live[tour.level()], 0) == 0 &&
+                                   tour.link() == detail::TableLink::linked &&
+                                   tour.level() != Shape::root_level;
+            if (++tables > table_frames_ || forgotten) {
+                return Failure{Error::corrupted, address_of(tour.first()).value()};
+            }
+            continue;
+        }
+        const bool waits = is_vacant(tour.kind());
+        if (!format().is_well_formed(tour.level(), tour.entry()) ||
+            (waits && waiting_ == Waiting::nothing)) {
+            return Failure{Error::corrupted, address_of(tour.slot().first()).value()};
+        }
+        if (!waits) ++live[tour.level()];
     }
+    if (tables != table_frames_) return Failure{Error::corrupted, address_of(root()).value()};
     return {};
 }
 

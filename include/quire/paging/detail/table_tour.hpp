@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Visits every table below one, and every entry of each, without recursion.
+// Visits the entries of a range of pages, and every table that holds one, without recursion.
 #pragma once
 
 #include "quire/base/atomic.hpp"
@@ -7,94 +7,123 @@
 
 namespace quire::detail {
 
-// Depth first; a table is left after all tables below it were left, and is not touched afterwards,
-// so that a visitor may free it. Keeps one table open, or none while a table is left. Entries that
-// are recursive are passed over; detached tables are entered like linked ones. O(tables).
-//
-// Visitor: `Status entry(unsigned level, const PageRange& slot, Entry entry)` for every entry, and
-// `Status leave(unsigned level, Page first, Frame table, TableLink link)`. The first failure ends
-// the tour.
+enum class TourStep : uint8_t {
+    entry,  // at an entry that is not empty; next, at those below it, if it leads to a table
+    leave,  // done with a table, which is not touched any more, so that it may be freed
+    end,
+};
 enum class TableLink : uint8_t { linked, detached };
 
-template <PagingFormat Format, class Access, class Visitor>
+// Depth first, from the root down. Keeps one table open, or none while a table is left. Entries
+// that are recursive are passed over; detached tables are entered like linked ones, and whole. Not
+// a visitor but a thing that is asked for the next step, so that what is done about it does not
+// stand on the stack above it. O(tables) in all.
+template <PagingFormat Format, class Access>
 class TableTour {
   public:
     using Bytes = TableBytes<Format, Access>;
+    using Session = typename Bytes::Session;
     using Entry = typename Format::Entry;
     using Shape = Geometry<Format>;
 
-    TableTour(const Bytes& bytes, const typename Bytes::Session& session, Visitor& visitor)
-        : bytes_(bytes), session_(session), visitor_(visitor) {}
+    // `pages` must not be empty.
+    TableTour(const Bytes& bytes, const Session& session, const PageRange& pages)
+        : bytes_(bytes), session_(session), pages_(pages) {
+        enter(Shape::root_level, bytes.root(), Page(0), TableLink::linked);
+    }
 
-    // From the root down.
-    Status from_root() {
-        return from(bytes_.root(), Shape::root_level, Page(0), TableLink::linked);
+    // Errors: as the access says; the tour is over then.
+    [[gnu::noinline]] Result<TourStep> next();
+
+    unsigned level() const { return level_; }
+    // Whether the root leads to the table.
+    TableLink link() const { return stage().link; }
+    // After `entry`: what it is, as found, and where.
+    Entry entry() const { return found_; }
+    EntryKind kind() const { return bytes_.format().kind(level_, found_); }
+    PageRange slot() const {
+        return Shape::slot(stage().first + Shape::slot_pages(level_) * (stage().next - 1), level_);
     }
-    // From a detached table down: what lies below it is detached as well.
-    Status from_detached(Frame table, unsigned level, Page page) {
-        return from(table, level, Shape::first_of_table(page, level), TableLink::detached);
-    }
+    Entry& place() const { return entries_[stage().next - 1]; }
+    // After `leave`.
+    Frame table() const { return stage().table; }
+    Page first() const { return stage().first; }
 
   private:
     struct Stage {
         Frame table;
         Page first;
-        unsigned next = 0;  // index of the entry to look at next
-        TableLink link = TableLink::linked;
+        unsigned next;  // index of the entry to look at next
+        unsigned end;
+        TableLink link;
     };
 
-    Status from(Frame table, unsigned top, Page first, TableLink link) {
-        unsigned level = top;
-        stages_[level] = Stage{table, first, 0, link};
-        for (;;) {
-            const auto below = look_for_table(level);
-            if (!below.ok()) return below.failure();
-            if (*below) {
-                --level;
-                continue;
-            }
-            const Stage& stage = stages_[level];
-            const Status left = visitor_.leave(level, stage.first, stage.table, stage.link);
-            if (!left.ok() || level == top) return left;
-            ++level;
-        }
+    const Stage& stage() const { return stages_[level_]; }
+    void enter(unsigned level, Frame table, Page first, TableLink link) {
+        const Page last = first + (Shape::slot_pages(level) * Format::entries - PageCount(1));
+        const bool all = link == TableLink::detached;
+        const unsigned begin =
+            all || pages_.first() < first ? 0 : Shape::index(pages_.first(), level);
+        const unsigned end =
+            all || pages_.last() > last ? Format::entries : Shape::index(pages_.last(), level) + 1;
+        stages_[level] = Stage{table, first, begin, end, link};
+        level_ = level;
     }
-
-    // Visits entries up to the next that has a table below, and makes that the next stage; false
-    // when there is none left.
-    Result<bool> look_for_table(unsigned level) {
-        Stage& stage = stages_[level];
-        auto opened = stage.link == TableLink::linked
-                          ? bytes_.open(session_, stage.table, level, stage.first)
-                          : bytes_.open_unlinked(session_, stage.table);
+    void close() {
+        opened_ = typename Bytes::Opened();
+        entries_ = nullptr;
+    }
+    // Goes on below the entry last returned when that leads to a table.
+    void descend() {
+        const EntryKind kind = this->kind();
+        if (kind != EntryKind::table && kind != EntryKind::detached) return;
+        const bool linked = kind == EntryKind::table;
+        const Frame table = linked ? bytes_.format().frame_of(level_, found_)
+                                   : Frame(bytes_.format().value_of(found_));
+        close();
+        enter(level_ - 1, table, slot().first(), linked ? link() : TableLink::detached);
+    }
+    [[gnu::noinline]] Status open() {
+        auto opened = link() == TableLink::linked
+                          ? bytes_.open(session_, stage().table, level_, stage().first)
+                          : bytes_.open_unlinked(session_, stage().table);
         if (!opened.ok()) return opened.failure();
-        const Entry* entries = opened->entries();
-        while (stage.next < Format::entries) {
-            const unsigned index = stage.next++;
-            const Entry entry = atomic::load(entries[index]);
-            if (bytes_.is_recursive(level, entry)) continue;
-            const Page first = stage.first + Shape::slot_pages(level) * index;
-            const Status seen = visitor_.entry(level, Shape::slot(first, level), entry);
-            if (!seen.ok()) return seen.failure();
-            const EntryKind kind = bytes_.format().kind(level, entry);
-            if (kind == EntryKind::detached) {
-                const Frame table(bytes_.format().value_of(entry));
-                stages_[level - 1] = Stage{table, first, 0, TableLink::detached};
-                return true;
-            }
-            if (kind == EntryKind::table) {
-                const Frame table = bytes_.format().frame_of(level, entry);
-                stages_[level - 1] = Stage{table, first, 0, stage.link};
-                return true;
-            }
-        }
-        return false;
+        opened_ = move(*opened);
+        entries_ = opened_.entries();
+        return {};
     }
 
     const Bytes& bytes_;
-    const typename Bytes::Session& session_;
-    Visitor& visitor_;
+    const Session& session_;
+    PageRange pages_;
+    typename Bytes::Opened opened_;
+    Entry* entries_ = nullptr;  // of the open table; null between tables
+    Entry found_ = Format::empty;
+    unsigned level_ = 0;
+    bool left_ = false;  // the last step was `leave`
     Stage stages_[Format::levels];
 };
+
+template <PagingFormat Format, class Access>
+Result<TourStep> TableTour<Format, Access>::next() {
+    if (left_) {
+        if (level_ == Shape::root_level) return TourStep::end;
+        left_ = false;
+        ++level_;
+    } else if (entries_ != nullptr) {
+        descend();
+    }
+    if (entries_ == nullptr) {
+        const Status opened = open();
+        if (!opened.ok()) return opened.failure();
+    }
+    for (Stage& stage = stages_[level_]; stage.next < stage.end;) {
+        found_ = atomic::load(entries_[stage.next++]);
+        if (found_ != Format::empty && !bytes_.is_recursive(level_, found_)) return TourStep::entry;
+    }
+    close();
+    left_ = true;
+    return TourStep::leave;
+}
 
 }  // namespace quire::detail
