@@ -3,10 +3,11 @@
 """Enforces the layers: reads every #include of the library and fails when one reaches upward, or
 leaves the library for anything but the C headers that every freestanding compiler has.
 
-    base < boot < phys < paging < space < heap < check < observe < facade
+    base < boot < phys < paging < space < heap < check < observe < facade < series
 
 A layer includes only what comes before it. config.hpp and platform.hpp count as base; every other
-header directly in include/quire as the facade, which stands above everything.
+header directly in include/quire as the facade, which stands above everything but the tutorial
+series' interface.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "lib"))
 import toolchain
 
-ORDER = ["base", "boot", "phys", "paging", "space", "heap", "check", "observe", "facade"]
+ORDER = ["base", "boot", "phys", "paging", "space", "heap", "check", "observe", "facade", "series"]
 C_HEADERS = {"stdint.h", "stddef.h", "limits.h", "stdarg.h"}
 BASE_HEADERS = {"config.hpp", "platform.hpp"}
 # std/ holds opt-in adapters for kernels that have a C++ library; nothing of Quire includes them.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "blocks.hpp"
+
+namespace quire::series {
+
+Status Blocks::start(uint64_t memory_kib, Span<unsigned char> room, Frame shown_end,
+                     uint64_t reserve) {
+    if (started()) return Failure{Error::in_use, 0};
+    const uint64_t frames = frames_of(memory_kib);
+    if (frames < 2) return Failure{Error::no_usable_memory, memory_kib};
+    const uintptr_t address = reinterpret_cast<uintptr_t>(room.data());
+    if (address % room_alignment != 0) return Failure{Error::misaligned, address};
+    MemoryMapBuilder builder(map_);
+    builder.add(0, frames << page_shift, MemoryKind::usable);
+    const Status built = builder.finish(PhysicalAddress(UINT32_MAX));
+    if (!built.ok()) return built;
+    const size_t allocator = round_up(frames_.metadata_bytes(map_).value());
+    const size_t states = BlockStates::bytes_for(frames);
+    if (room.size() < allocator + states) return Failure{Error::out_of_nodes, allocator + states};
+
+    boot_.make(map_, map_.usable_hull());
+    const Status begun = frames_.start(*boot_, room.first(allocator), shown_end);
+    if (!begun.ok()) return begun;
+    const Status taken = frames_.allocate_at(map_.usable_hull());
+    if (!taken.ok()) return taken;
+    states_ = BlockStates(room.subspan(allocator, states), frames);
+    states_.set(0, BlockState::kept);
+    memory_kib_ = memory_kib;
+    reserve_ = reserve;
+    return {};
+}
+
+// What of some frames is memory at all. `asked` is for the error.
+Result<FrameRange> Blocks::clip(const FrameRange& frames, PhysicalAddress asked) const {
+    if (frames.empty()) return Failure{Error::zero_size, asked.value()};
+    const FrameRange memory(Frame(0), count());
+    const FrameRange inside = frames.intersection(memory);
+    if (inside.empty()) return Failure{Error::out_of_range, asked.value()};
+    return inside;
+}
+
+// The first frames of a range whose state is the same, and whether they are free is too.
+FrameRange Blocks::equal_run(const FrameRange& frames) const {
+    const uint64_t first = frames.first().value();
+    const BlockState state = states_.of(first);
+    const bool is_free = frames_.is_free(frames.first());
+    uint64_t count = 1;
+    while (count < frames.count().value() && states_.of(first + count) == state &&
+           frames_.is_free(Frame(first + count)) == is_free) {
+        ++count;
+    }
+    return frames.prefix(FrameCount(count));
+}
+
+void Blocks::set(const FrameRange& frames, BlockState state) {
+    for (const Frame frame : frames)
+        states_.set(frame.value(), state);
+}
+
+Status Blocks::make_free(const PhysicalRange& region) {
+    const Result<FrameRange> frames = clip(frames_inside(region), region.first());
+    if (!frames.ok()) return frames.failure();
+    for (FrameRange rest = *frames; !rest.empty();) {
+        const FrameRange run = equal_run(rest);
+        rest = rest.without_prefix(run.count());
+        if (states_.of(run.first().value()) != BlockState::withheld) continue;
+        set(run, BlockState::available);
+        const Status freed = frames_.free(run);
+        if (!freed.ok()) return freed;
+    }
+    return {};
+}
+
+Status Blocks::make_used(const PhysicalRange& region) {
+    const Result<FrameRange> frames = clip(frames_covering(region), region.first());
+    if (!frames.ok()) return frames.failure();
+    for (FrameRange rest = *frames; !rest.empty();) {
+        const FrameRange run = equal_run(rest);
+        rest = rest.without_prefix(run.count());
+        const BlockState state = states_.of(run.first().value());
+        if (frames_.is_free(run.first())) {
+            const Status taken = frames_.allocate_at(run);
+            if (!taken.ok()) return taken;
+            set(run, BlockState::withheld);
+        } else if (state != BlockState::withheld) {
+            set(run, BlockState::kept);
+        }
+    }
+    return {};
+}
+
+Status Blocks::keep(const PhysicalRange& region) {
+    const Result<FrameRange> frames = clip(frames_covering(region), region.first());
+    if (!frames.ok()) return frames.failure();
+    for (FrameRange rest = *frames; !rest.empty();) {
+        const FrameRange run = equal_run(rest);
+        rest = rest.without_prefix(run.count());
+        if (frames_.is_free(run.first())) {
+            const Status taken = frames_.allocate_at(run);
+            if (!taken.ok()) return taken;
+        }
+        set(run, BlockState::kept);
+    }
+    return {};
+}
+
+void Blocks::keep_unowned(Frame frame) {
+    if (!contains(frame)) return;
+    const FrameRange one(frame, FrameCount(1));
+    const bool is_free = frames_.is_free(frame);
+    if (is_free && !frames_.allocate_at(one).ok()) return;
+    if (is_free || state_is(frame, BlockState::withheld)) set(one, BlockState::kept);
+}
+
+Result<FrameRange> Blocks::allocate(FrameCount count, Shown shown) {
+    const FrameCounters counters = frames_.counters();
+    const FrameCount visible = counters.of(Zone::dma).free + counters.of(Zone::direct).free;
+    FrameConstraints constraints;
+    constraints.zone = Zone::direct;
+    if (shown == Shown::only) return frames_.allocate_run(count, constraints);
+    const bool plenty =
+        visible >= count && (visible - count).value() >= reserve_ && shown == Shown::first;
+    if (plenty) {
+        const Result<FrameRange> run = frames_.allocate_run(count, constraints);
+        if (run.ok()) return run;
+    }
+    constraints.zone = Zone::high;
+    return frames_.allocate_run(count, constraints);
+}
+
+Status Blocks::check_free(const FrameRange& frames) const {
+    if (frames.empty()) return Failure{Error::zero_size, address_of(frames.first()).value()};
+    for (const Frame frame : frames) {
+        const uint64_t address = address_of(frame).value();
+        if (!contains(frame)) return Failure{Error::out_of_range, address};
+        const BlockState state = states_.of(frame.value());
+        if (state == BlockState::table) return Failure{Error::in_use, address};
+        if (state != BlockState::available) return Failure{Error::reserved, address};
+        if (frames_.is_free(frame)) return Failure{Error::already_free, address};
+    }
+    return {};
+}
+
+Status Blocks::free(const FrameRange& frames) {
+    const Status checked = check_free(frames);
+    if (!checked.ok()) return checked;
+    return frames_.free(frames);
+}
+
+Result<Frame> Blocks::allocate_table() {
+    const Result<FrameRange> run = allocate(FrameCount(1), Shown::only);
+    if (!run.ok()) return run.failure();
+    set(*run, BlockState::table);
+    return run->first();
+}
+
+void Blocks::free_table(Frame frame) {
+    if (!is_table(frame)) return;
+    const FrameRange one(frame, FrameCount(1));
+    if (frames_.free(one).ok()) set(one, BlockState::available);
+}
+
+Status Blocks::validate() const {
+    if (!started()) return {};
+    const Status valid = frames_.validate();
+    if (!valid.ok()) return valid;
+    for (uint64_t frame = 0; frame < states_.frames(); ++frame) {
+        const bool wrong =
+            frames_.is_free(Frame(frame)) && states_.of(frame) != BlockState::available;
+        if (wrong) return Failure{Error::corrupted, frame << page_shift};
+    }
+    return {};
+}
+
+}  // namespace quire::series
