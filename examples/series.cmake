@@ -3,13 +3,13 @@
 # What the two kernels of the tutorial series have in common.
 include_guard(GLOBAL)
 
-# quire_series_kernel(<target> <file> SOURCES ... CHOICES ...)
+# quire_series_kernel(<target> <file> <linker script> SOURCES ... CHOICES ...)
 #
 # quire/series.h is fitted to a kernel at compile time, so each of the two compiles src/series with
 # its own choices (see quire/series_config.h). A project with one kernel gives them to the library:
 #     target_compile_definitions(quire PUBLIC QUIRE_SERIES_REACH=QUIRE_SERIES_RECURSIVE)
-function(quire_series_kernel target file)
-    cmake_parse_arguments(PARSE_ARGV 2 kernel "" "" "SOURCES;CHOICES")
+function(quire_series_kernel target file script)
+    cmake_parse_arguments(PARSE_ARGV 3 kernel "" "" "SOURCES;CHOICES")
     file(STRINGS ${PROJECT_SOURCE_DIR}/sources.txt fitted REGEX "^src/series/")
     list(TRANSFORM fitted PREPEND ${PROJECT_SOURCE_DIR}/)
     add_library(${target}_fitted STATIC ${fitted})
@@ -17,7 +17,7 @@ function(quire_series_kernel target file)
     quire_library_options(${target}_fitted)
     target_link_libraries(${target}_fitted PUBLIC quire::quire)
 
-    set(script ${CMAKE_CURRENT_SOURCE_DIR}/linker.ld)
+    set(script ${CMAKE_CURRENT_SOURCE_DIR}/${script})
     add_executable(${target} ${kernel_SOURCES})
     set_target_properties(${target} PROPERTIES
         OUTPUT_NAME ${file} LINK_DEPENDS ${script}

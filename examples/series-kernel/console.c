@@ -2,7 +2,6 @@
 #include "console.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -104,41 +103,25 @@ void wait_for_key(void) {
     read_port(SERIAL);
 }
 
-/* A conversion's flags and width. */
-struct field {
-    bool left, zeros;
-    unsigned width;
-};
-
-static void put_field(const struct field* field, const char* text, size_t length) {
-    const size_t pad = field->width > length ? field->width - length : 0;
-    for (size_t i = 0; !field->left && i < pad; ++i) {
-        put(field->zeros ? '0' : ' ');
-    }
-    for (size_t i = 0; i < length; ++i) {
-        put(text[i]);
-    }
-    for (size_t i = 0; field->left && i < pad; ++i) {
-        put(' ');
-    }
-}
-
-static void put_number(const struct field* field, uint32_t value, uint32_t base) {
+static void put_number(uint32_t value, uint32_t base, char fill, size_t width) {
     char digits[10];
     size_t at = sizeof(digits);
     do {
         digits[--at] = "0123456789abcdef"[value % base];
         value /= base;
     } while (value != 0);
-    put_field(field, digits + at, sizeof(digits) - at);
+    for (size_t length = sizeof(digits) - at; length < width; ++length) {
+        put(fill);
+    }
+    while (at < sizeof(digits)) {
+        put(digits[at++]);
+    }
 }
 
-static void put_text(const struct field* field, const char* text) {
-    size_t length = 0;
-    while (text[length] != '\0') {
-        ++length;
+static void put_text(const char* text) {
+    while (*text != '\0') {
+        put(*text++);
     }
-    put_field(field, text, length);
 }
 
 void print(const char* format, ...) {
@@ -149,26 +132,20 @@ void print(const char* format, ...) {
             put(*format);
             continue;
         }
-        struct field field = {false, false, 0};
-        for (++format; *format == '-' || *format == '0'; ++format) {
-            if (*format == '-') field.left = true;
-            if (*format == '0') field.zeros = true;
-        }
+        const char fill = *++format == '0' ? '0' : ' ';
+        size_t width = 0;
         for (; *format >= '0' && *format <= '9'; ++format) {
-            field.width = field.width * 10 + (unsigned)(*format - '0');
+            width = width * 10 + (size_t)(*format - '0');
         }
         switch (*format) {
             case 's':
-                put_text(&field, va_arg(arguments, const char*));
-                break;
-            case 'c':
-                put((char)va_arg(arguments, int));
+                put_text(va_arg(arguments, const char*));
                 break;
             case 'u':
-                put_number(&field, va_arg(arguments, unsigned), 10);
+                put_number(va_arg(arguments, unsigned), 10, fill, width);
                 break;
             case 'x':
-                put_number(&field, va_arg(arguments, unsigned), 16);
+                put_number(va_arg(arguments, unsigned), 16, fill, width);
                 break;
             default:
                 put(*format);

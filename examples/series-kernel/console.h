@@ -9,7 +9,7 @@ enum color { PLAIN, LABEL, GOOD, REFUSED, BAD, TITLE };
 void console_start(void* cells);
 /* Colours what follows. */
 void set_color(enum color color);
-/* %s %c %u %x %%, with '-' or '0' and a width. */
+/* %s; %u and %x, which may have a width and zeros before it; %%. */
 void print(const char* format, ...) __attribute__((format(printf, 1, 2)));
 /* Blanks up to a column of the screen, counted from 0; none when that is behind. */
 void move_to_column(unsigned column);

@@ -27,27 +27,29 @@ static void print_range(uint64_t first, uint64_t last) {
 }
 
 /* Up to the last usable byte below 4 GiB. */
-static uint32_t memory_kib(struct firmware_map map) {
+static uint32_t memory_kib(const struct firmware_map* map) {
     uint32_t kib = 0;
-    for (struct region region; firmware_map_next(&map, &region);) {
-        if (!region.usable || region.first >> 32 != 0) continue;
-        const uint64_t last = region.last >> 32 == 0 ? region.last : UINT32_MAX;
+    for (unsigned i = 0; i < map->count; ++i) {
+        const struct region* const region = &map->regions[i];
+        if (!region->usable || region->first >> 32 != 0) continue;
+        const uint64_t last = region->last >> 32 == 0 ? region->last : UINT32_MAX;
         const uint32_t end = (uint32_t)((last + 1) >> 10);
         if (end > kib) kib = end;
     }
     return kib;
 }
 
-static void free_usable(struct firmware_map map) {
+/* The series' call takes 32-bit numbers; its sibling cuts nothing down to what it is not. */
+static void free_usable(const struct firmware_map* map) {
     const char* text = "firmware";
-    for (struct region region; firmware_map_next(&map, &region);) {
-        if (!region.usable) continue;
+    for (unsigned i = 0; i < map->count; ++i) {
+        const struct region* const region = &map->regions[i];
+        if (!region->usable) continue;
         label(text);
         text = "";
-        print_range(region.first, region.last);
-        const uint64_t bytes = region.last - region.first + 1;
-        /* The series' call takes 32-bit numbers; this one cuts nothing down to what it is not. */
-        if (series_init_region(region.first, bytes) == QUIRE_OK) {
+        print_range(region->first, region->last);
+        const uint64_t bytes = region->last - region->first + 1;
+        if (series_init_region(region->first, bytes) == QUIRE_OK) {
             print("usable, %u KiB\n", (unsigned)(bytes >> 10));
         } else {
             set_color(REFUSED);
@@ -64,7 +66,7 @@ static void take(const char* text, const char* what, physical_addr first, physic
     print("%s\n", what);
 }
 
-static void start_blocks(struct firmware_map map) {
+static void start_blocks(const struct firmware_map* map) {
     const uint32_t kib = memory_kib(map);
     title("A kernel of the tutorial series, on quire/series.h", (kib + 1023) >> 10);
     /* Behind the kernel, as in the series: QUIRE_SERIES_BITMAP_BYTES of room. */
@@ -97,10 +99,10 @@ void kernel_main(uint32_t magic, uint32_t information) {
     console_start((void*)TEXT_SCREEN);
     traps_start(lessons_page_fault);
     const struct loader loader = {magic, information, 0, IDENTITY};
-    struct firmware_map map;
-    if (!firmware_map_find(&loader, &map)) panic("the loader left no memory map that can be read");
+    static struct firmware_map map;
+    if (!firmware_map_read(&loader, &map)) panic("the loader left no memory map that can be read");
     const bool waits = loader_says(&loader, "wait");
-    start_blocks(map);
+    start_blocks(&map);
     start_pages();
     lessons();
     if (waits) wait_for_key();

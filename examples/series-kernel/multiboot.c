@@ -28,28 +28,32 @@ static const struct information* information_of(const struct loader* loader, uin
     return information != NULL && (information->flags & flag) != 0 ? information : NULL;
 }
 
-bool firmware_map_find(const struct loader* loader, struct firmware_map* map) {
-    const struct information* const information = information_of(loader, HAS_MAP);
-    if (information == NULL) return false;
-    map->at = (uintptr_t)readable(loader, information->map_address, information->map_bytes);
-    map->end = map->at + information->map_bytes;
-    return map->at != 0;
+static void add(struct firmware_map* map, const struct entry* entry) {
+    if (entry->bytes == 0) return;
+    struct region* const region = &map->regions[map->count++];
+    region->first = entry->base;
+    region->last = entry->base + (entry->bytes - 1);
+    if (region->last < region->first) region->last = UINT64_MAX;
+    region->usable = entry->type == USABLE;
 }
 
-bool firmware_map_next(struct firmware_map* map, struct region* region) {
-    while (map->end - map->at >= sizeof(struct entry)) {
-        const struct entry* const entry = (const struct entry*)map->at;
+bool firmware_map_read(const struct loader* loader, struct firmware_map* map) {
+    const struct information* const information = information_of(loader, HAS_MAP);
+    if (information == NULL) return false;
+    const char* at = readable(loader, information->map_address, information->map_bytes);
+    if (at == NULL) return false;
+    map->count = 0;
+    uint32_t rest = information->map_bytes;
+    while (rest >= sizeof(struct entry) &&
+           map->count < sizeof(map->regions) / sizeof(map->regions[0])) {
+        const struct entry* const entry = (const struct entry*)at;
+        add(map, entry);
         const uint32_t step = entry->bytes_that_follow + (uint32_t)sizeof(uint32_t);
-        const bool in_step = step >= sizeof(struct entry) && step <= map->end - map->at;
-        map->at = in_step ? map->at + step : map->end;
-        if (entry->bytes == 0) continue;
-        region->first = entry->base;
-        region->last = entry->base + (entry->bytes - 1);
-        if (region->last < region->first) region->last = UINT64_MAX;
-        region->usable = entry->type == USABLE;
-        return true;
+        if (step < sizeof(struct entry) || step > rest) break;
+        at += step;
+        rest -= step;
     }
-    return false;
+    return map->count > 0;
 }
 
 bool loader_says(const struct loader* loader, const char* word) {

@@ -13,9 +13,10 @@ struct region {
     bool usable;
 };
 
-/* Where the map stands. */
+/* A copy, since the loader's own lies in memory that will be used. */
 struct firmware_map {
-    uintptr_t at, end;
+    struct region regions[32];
+    unsigned count;
 };
 
 struct loader {
@@ -24,10 +25,8 @@ struct loader {
     uint32_t visible;
 };
 
-/* The firmware's memory map; false when there is none that can be read. */
-bool firmware_map_find(const struct loader* loader, struct firmware_map* map);
-/* Takes the next piece that is not empty; false at the end. */
-bool firmware_map_next(struct firmware_map* map, struct region* region);
+/* The firmware's memory map, without empty pieces; false when there is none that can be read. */
+bool firmware_map_read(const struct loader* loader, struct firmware_map* map);
 
 /* Whether the command line has this word. */
 bool loader_says(const struct loader* loader, const char* word);

@@ -39,17 +39,18 @@ static void log_line(int severity, const char* text) {
     set_color(PLAIN);
 }
 
-static void start_blocks(struct firmware_map map) {
+static void start_blocks(const struct firmware_map* map) {
     uint32_t kib = 0;
-    struct firmware_map rest = map;
-    for (struct region region; firmware_map_next(&rest, &region);) {
-        if (region.usable && region.last >> 32 == 0) kib = (uint32_t)((region.last + 1) >> 10);
+    for (unsigned i = 0; i < map->count; ++i) {
+        const struct region* const region = &map->regions[i];
+        if (region->usable && region->last >> 32 == 0) kib = (uint32_t)((region->last + 1) >> 10);
     }
     title("A kernel on its own recursive slot, on quire/series.h", (kib + 1023) >> 10);
     pmmngr_init(kib, 0); /* books in Quire's static memory */
     require(series_last_error() == QUIRE_OK, "pmmngr_init");
-    for (struct region region; firmware_map_next(&map, &region);) {
-        if (region.usable) series_init_region(region.first, region.last - region.first + 1);
+    for (unsigned i = 0; i < map->count; ++i) {
+        const struct region* const region = &map->regions[i];
+        if (region->usable) series_init_region(region->first, region->last - region->first + 1);
     }
     const physical_addr image = (physical_addr)kernel_begin, end = (physical_addr)kernel_end;
     pmmngr_deinit_region(0, LOW_MEMORY);
@@ -117,10 +118,10 @@ void kernel_main(uint32_t magic, uint32_t information) {
     console_start(virtual_offset + TEXT_SCREEN);
     traps_start(spaces_page_fault);
     const struct loader loader = {magic, information, (uintptr_t)virtual_offset, VISIBLE};
-    struct firmware_map map;
-    if (!firmware_map_find(&loader, &map)) panic("the loader left no memory map that can be read");
+    static struct firmware_map map;
+    if (!firmware_map_read(&loader, &map)) panic("the loader left no memory map that can be read");
     const bool waits = loader_says(&loader, "wait");
-    start_blocks(map);
+    start_blocks(&map);
     adopt();
     see_the_device();
     const uint32_t at_first = pmmngr_get_free_block_count();
