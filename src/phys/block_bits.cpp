@@ -61,28 +61,29 @@ void BlockBits::change(unsigned first, unsigned count, Change change_word) {
     while (count > 0) {
         const unsigned bit = first % word_bits;
         const unsigned here = count < word_bits - bit ? count : word_bits - bit;
-        change_word(words_[first / word_bits], bit_run(bit, here));
+        const unsigned index = first / word_bits;
+        put(index, change_word(words_[index], bit_run(bit, here)));
         first += here;
         count -= here;
     }
 }
 
 void BlockBits::set(unsigned first, unsigned count) {
-    change(first, count, [](uint64_t& word, uint64_t mask) { word |= mask; });
+    change(first, count, [](uint64_t word, uint64_t run) { return word | run; });
 }
 
 void BlockBits::clear(unsigned first, unsigned count) {
-    change(first, count, [](uint64_t& word, uint64_t mask) { word &= ~mask; });
+    change(first, count, [](uint64_t word, uint64_t run) { return word & ~run; });
 }
 
 void BlockBits::set_all() {
-    for (uint64_t& word : words_)
-        word = ~uint64_t{0};
+    for (unsigned i = 0; i < words; ++i)
+        put(i, ~uint64_t{0});
 }
 
 void BlockBits::clear_all() {
-    for (uint64_t& word : words_)
-        word = 0;
+    for (unsigned i = 0; i < words; ++i)
+        put(i, 0);
 }
 
 bool BlockBits::all_set(unsigned first, unsigned count) const {
@@ -185,6 +186,49 @@ Hole BlockBits::smallest_hole(unsigned order) const {
     const Hole hole = smallest_in(full_words(), order - word_order, block_order - word_order);
     if (hole.order > block_order - word_order) trap();
     return {hole.first * word_bits, hole.order + word_order};
+}
+
+// After a word became full: the larger of what was the largest hole and the largest of full words.
+unsigned BlockBits::largest_of_full_words(unsigned before) const {
+    const unsigned now = word_order + largest_in(full_words());
+    return before == no_hole || now > before ? now : before;
+}
+
+BlockBits::Taken BlockBits::take_smallest(unsigned count, uint64_t base, Frame* out) {
+    Taken taken{0, 0};
+    for (unsigned order = 0; order < word_order; ++order) {
+        for (unsigned i = 0; i < words; ++i) {
+            const uint64_t word = words_[i];
+            // Full words are left for the second step, which knows their neighbours.
+            if (word == 0 || word == ~uint64_t{0}) continue;
+            uint64_t holes = unpaired(holes_in(word, order), order);
+            if (holes == 0) continue;
+            uint64_t rest = word;
+            taken.order = order;
+            for (; holes != 0; holes &= holes - 1) {
+                const unsigned first = lowest_bit(holes);
+                for (unsigned j = 0; j < 1u << order; ++j) {
+                    if (taken.count == count) break;
+                    out[taken.count++] = Frame(base + i * word_bits + first + j);
+                    rest &= ~(uint64_t{1} << (first + j));
+                }
+                if (taken.count == count) break;
+            }
+            put(i, rest);
+            if (taken.count == count) return taken;
+        }
+    }
+    while (taken.count < count) {
+        const uint64_t full = full_words();
+        if (full == 0) break;
+        const Hole hole = smallest_in(full, 0, block_order - word_order);
+        if (hole.order + word_order > taken.order) taken.order = hole.order + word_order;
+        unsigned bit = 0;
+        for (; bit < word_bits && taken.count < count; ++bit)
+            out[taken.count++] = Frame(base + hole.first * word_bits + bit);
+        put(hole.first, bit == word_bits ? 0 : ~uint64_t{0} << bit);
+    }
+    return taken;
 }
 
 bool BlockBits::is_subset_of(const BlockBits& other) const {

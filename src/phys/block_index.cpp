@@ -6,11 +6,6 @@
 
 namespace quire {
 
-unsigned BlockIndex::fullness(unsigned free) {
-    const unsigned used = block_frames - free;
-    return used == 0 ? 0 : 1 + highest_bit(used);
-}
-
 void BlockIndex::insert(Headers headers, uint32_t block) {
     BlockHeader& header = headers[block];
     if (header.free == 0) return;
@@ -42,8 +37,8 @@ void BlockIndex::remove(Headers headers, uint32_t block) {
     }
 }
 
-uint32_t BlockIndex::find(unsigned order) const {
-    for (unsigned i = classes; i > 0; --i) {
+uint32_t BlockIndex::find(unsigned order, unsigned least) const {
+    for (unsigned i = classes; i > least; --i) {
         const unsigned present = orders_present_[i - 1];
         const unsigned sufficient = present >> order << order;
         if (sufficient != 0) return first_[lowest_bit(sufficient)][i - 1];
@@ -51,7 +46,7 @@ uint32_t BlockIndex::find(unsigned order) const {
     return no_block;
 }
 
-Result<uint32_t> BlockIndex::check(Span<const BlockHeader> headers, Zone zone) const {
+Result<uint32_t> BlockIndex::check(Span<const BlockHeader> headers, unsigned index) const {
     for (const uint16_t present : orders_present_)
         if (present >> orders != 0) return Failure{Error::corrupted, no_block};
     uint32_t listed = 0;
@@ -64,7 +59,7 @@ Result<uint32_t> BlockIndex::check(Span<const BlockHeader> headers, Zone zone) c
             for (; block != no_block; block = headers[block].next) {
                 if (block >= headers.size()) return Failure{Error::corrupted, block};
                 const BlockHeader& header = headers[block];
-                const bool belongs = header.zone == zone && header.free != 0 &&
+                const bool belongs = header.index == index && header.free != 0 &&
                                      header.largest == order && fullness(header.free) == i;
                 if (!belongs || header.previous != previous)
                     return Failure{Error::corrupted, block};

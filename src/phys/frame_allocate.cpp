@@ -30,20 +30,10 @@ FrameRange place_in(const FrameRange& run, FrameCount count, const FrameConstrai
 
 }  // namespace
 
-Result<Frame> FrameCore::allocate(Zone zone) {
-    Found found;
-    for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;) {
-        if (find_hole(0, static_cast<Zone>(i), found)) {
-            return take_from_hole(found, FrameCount(1)).first();
-        }
-    }
-    return Failure{Error::out_of_frames, 1};
-}
-
-Result<FrameRange> FrameCore::allocate_order(unsigned order, Zone zone) {
+Result<FrameRange> FrameCore::allocate_order(unsigned order, Zone zone, Mobility mobility) {
     if (order >= order_limit) return Failure{Error::bad_argument, order};
     const FrameCount count(uint64_t{1} << order);
-    return allocate_run(count, {.zone = zone, .alignment = count});
+    return allocate_run(count, {.zone = zone, .mobility = mobility, .alignment = count});
 }
 
 Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstraints& constraints) {
@@ -54,6 +44,9 @@ Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstrai
     if (boundary != 0 && !is_power_of_two(boundary)) return Failure{Error::misaligned, boundary};
     if (boundary != 0 && count.value() > boundary) {
         return Failure{Error::bad_argument, count.value()};
+    }
+    if (home_for(0, constraints.node) >= homes_) {
+        return Failure{Error::bad_argument, constraints.node};
     }
 
     const unsigned order = log2_ceil(count.value());
@@ -72,8 +65,8 @@ Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstrai
         free += free_frames(zone);
         const bool whole_zone = lies_below(zone, constraints.highest);
         Found found;
-        if (any_hole_does && whole_zone && find_hole(order, zone, found)) {
-            return take_from_hole(found, count);
+        if (any_hole_does && whole_zone && find_hole(order, zone, constraints, found)) {
+            return take_from_hole(found, count, constraints.mobility);
         }
         // Holes do not reach across the end of a zone that is a multiple of their size.
         const bool crosses = zone != constraints.zone && (ends_.end(zone) & (hole_frames - 1)) != 0;
@@ -81,7 +74,7 @@ Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstrai
         if (!searched && free >= count) {
             const FrameRange run = search(count, constraints, window_of(zone, constraints));
             if (!run.empty()) {
-                take(run);
+                take(run, constraints.mobility);
                 return run;
             }
         }
@@ -93,7 +86,7 @@ Result<FrameRange> FrameCore::allocate_run(FrameCount count, const FrameConstrai
 Status FrameCore::allocate_at(const FrameRange& frames) {
     const Status free = check(frames, Expect::free);
     if (!free.ok()) return free;
-    take(frames);
+    take(frames, Mobility::unmovable);
     return {};
 }
 
@@ -102,22 +95,47 @@ Status FrameCore::allocate_batch(Span<Frame> frames, Zone zone) {
     for (size_t i = 0; i <= static_cast<size_t>(zone); ++i)
         free += free_frames(static_cast<Zone>(i));
     if (frames.size() > free.value()) return Failure{Error::out_of_frames, frames.size()};
-    for (Frame& frame : frames)
-        frame = *allocate(zone);
+    size_t taken = 0;
+    for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;)
+        for (unsigned n = 0; n < homes_; ++n)
+            taken += take_some(static_cast<Zone>(i), nth_home(0, n), Mobility::unmovable,
+                               frames.data() + taken, frames.size() - taken);
     return {};
 }
 
-bool FrameCore::find_hole(unsigned order, Zone zone, Found& found) const {
-    const uint32_t block = index_[static_cast<size_t>(zone)].find(order);
-    if (block == no_block) return false;
-    found = {block, bits_[block].smallest_hole(order)};
-    return true;
+// The block of a pool to serve a request for a hole of `order` from, at most block_order: one that
+// is in use for the same mobility, then one that is free as a whole, then any other.
+uint32_t FrameCore::find_block(FramePool& pool, unsigned order, Mobility mobility) {
+    const size_t wanted = static_cast<size_t>(mobility);
+    const uint32_t block = pool.index[wanted].find(order, 1);
+    if (block != no_block) return block;
+    if (pool.index[0].first_whole() != no_block) return pool.index[0].first_whole();
+    if (pool.fresh_groups == 0) return pool.index[1 - wanted].find(order, 1);
+    const uint32_t group = lowest_fresh_group(pool);
+    pool.fresh_cursor = group + 1;
+    open_group(group);
+    return pool.index[0].first_whole();
 }
 
-FrameRange FrameCore::take_from_hole(const Found& found, FrameCount count) {
+bool FrameCore::find_hole(unsigned order, Zone zone, const FrameConstraints& constraints,
+                          Found& found) {
+    if (pools_.empty()) return false;
+    const unsigned home = home_for(0, constraints.node);
+    const unsigned others = constraints.only_node ? 1u << share_order_ : homes_;
+    for (unsigned n = 0; n < others; ++n) {
+        const uint32_t block =
+            find_block(pool(zone, nth_home(home, n)), order, constraints.mobility);
+        if (block == no_block) continue;
+        found = {block, table_.bits[block].smallest_hole(order)};
+        return true;
+    }
+    return false;
+}
+
+FrameRange FrameCore::take_from_hole(const Found& found, FrameCount count, Mobility mobility) {
     const FrameRange frames(sections_.frame(found.block, found.hole.first), count);
     take_piece(found.block, found.hole.first, static_cast<unsigned>(count.value()),
-               found.hole.order);
+               found.hole.order, mobility);
     return frames;
 }
 
@@ -138,7 +156,8 @@ FrameRange FrameCore::search(FrameCount count, const FrameConstraints& constrain
     FrameRange best;
     FrameCount best_length(UINT64_MAX);
     if (window.first >= window.end) return best;
-    FreeRuns runs(sections_.all(), headers_, bits_, window.first, window.end - 1);
+    FreeRuns runs(sections_.all(), table_, window.first, window.end - 1);
+    if (constraints.only_node) runs.keep_to_node(constraints.node);
     runs.skip_shorter_than(count);
     // What starts at a multiple of 2^n and is as long has a hole of that order in it.
     const unsigned aligned = lowest_bit(constraints.alignment.value());

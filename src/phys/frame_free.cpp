@@ -6,12 +6,9 @@
 namespace quire {
 
 Status FrameCore::free(Frame frame) {
-    const BlockPiece piece = sections_.piece(FrameRange(frame, FrameCount(1)));
-    const bool given_out = piece.block != BlockPiece::outside &&
-                           !bits_[piece.block].test(piece.first) &&
-                           next_reserved(piece.block, piece.first) != piece.first;
-    if (!given_out) return refusal(piece, frame.value(), Expect::given_out);
-    give_piece(piece.block, piece.first, 1);
+    const uint32_t block = block_given_out(frame.value());
+    if (block == no_block) return refusal(frame.value(), Expect::given_out);
+    give_one(block, static_cast<unsigned>(frame.value() % block_frames));
     return {};
 }
 
@@ -35,7 +32,7 @@ Status FrameCore::free_batch(Span<const Frame> frames) {
 
 void FrameCore::undo_frees(Span<const Frame> frames) {
     for (const Frame frame : frames)
-        take(FrameRange(frame, FrameCount(1)));
+        take(FrameRange(frame, FrameCount(1)), Mobility::unmovable);
 }
 
 Status FrameCore::release_reserved(const FrameRange& frames) {
@@ -45,9 +42,9 @@ Status FrameCore::release_reserved(const FrameRange& frames) {
     for (FrameRange rest = frames; !rest.empty();) {
         const BlockPiece piece = sections_.piece(rest);
         const unsigned count = static_cast<unsigned>(piece.count);
-        const BlockHeader& header = headers_[piece.block];
-        masks_[header.mask].set(piece.first, count);
-        counters_[static_cast<size_t>(header.zone)].total += FrameCount(count);
+        const BlockHeader& header = table_.headers[piece.block];
+        table_.masks[header.mask].set(piece.first, count);
+        pool_of(header).total += count;
         give_piece(piece.block, piece.first, count);
         rest = rest.without_prefix(FrameCount(count));
     }
@@ -67,7 +64,7 @@ Status FrameCore::check_releasable(const FrameRange& frames) const {
     // Those that are usable, or have been released before, cannot be released.
     for (FrameRange rest = frames.prefix(good); !rest.empty();) {
         const BlockPiece piece = sections_.piece(rest);
-        const unsigned released = next_usable(piece.block, piece.first);
+        const unsigned released = table_.next_usable(piece.block, piece.first);
         if (released < piece.first + piece.count) {
             const Frame frame = rest.first() + FrameCount(released - piece.first);
             return Failure{Error::in_use, frame.value()};
@@ -75,8 +72,7 @@ Status FrameCore::check_releasable(const FrameRange& frames) const {
         rest = rest.without_prefix(FrameCount(piece.count));
     }
     if (good == frames.count()) return {};
-    const FrameRange bad = frames.without_prefix(good);
-    return refusal(sections_.piece(bad), bad.first().value(), Expect::free);
+    return refusal((frames.first() + good).value(), Expect::free);
 }
 
 }  // namespace quire

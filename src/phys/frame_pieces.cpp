@@ -5,22 +5,6 @@
 
 namespace quire {
 
-// The first position of a block at or above `from` that is not usable, or nowhere.
-unsigned FrameCore::next_reserved(uint32_t block, unsigned from) const {
-    const uint32_t mask = headers_[block].mask;
-    if (mask == BlockHeader::all_usable) return BlockBits::nowhere;
-    if (mask == BlockHeader::none_usable) return from;
-    return masks_[mask].next_clear(from);
-}
-
-// The first one that is usable, or nowhere.
-unsigned FrameCore::next_usable(uint32_t block, unsigned from) const {
-    const uint32_t mask = headers_[block].mask;
-    if (mask == BlockHeader::all_usable) return from;
-    if (mask == BlockHeader::none_usable) return BlockBits::nowhere;
-    return masks_[mask].next_set(from);
-}
-
 // Success when every frame is as expected; otherwise the refusal of the first that is not.
 // Error::zero_size for an empty range. O(blocks of the range).
 Status FrameCore::check(const FrameRange& frames, Expect expected) const {
@@ -28,37 +12,38 @@ Status FrameCore::check(const FrameRange& frames, Expect expected) const {
     for (FrameRange rest = frames; !rest.empty();) {
         const BlockPiece piece = sections_.piece(rest);
         if (piece.block == BlockPiece::outside) {
-            return refusal(piece, rest.first().value(), expected);
+            return refusal(rest.first().value(), expected);
         }
-        const BlockBits& bits = bits_[piece.block];
-        const unsigned wrong =
-            expected == Expect::free
-                ? bits.next_clear(piece.first)
-                : min(bits.next_set(piece.first), next_reserved(piece.block, piece.first));
+        const unsigned wrong = expected == Expect::free
+                                   ? table_.next_taken(piece.block, piece.first)
+                                   : min(table_.next_free(piece.block, piece.first),
+                                         table_.next_reserved(piece.block, piece.first));
         if (wrong < piece.first + piece.count) {
-            return refusal({piece.block, wrong, 1}, rest.first().value() + (wrong - piece.first),
-                           expected);
+            return refusal(rest.first().value() + (wrong - piece.first), expected);
         }
         rest = rest.without_prefix(FrameCount(piece.count));
     }
     return {};
 }
 
-// Why a frame is not as it was expected to be; `piece` begins with it.
-Failure FrameCore::refusal(const BlockPiece& piece, uint64_t frame, Expect expected) const {
+// Why a frame is not as it was expected to be.
+Failure FrameCore::refusal(uint64_t frame, Expect expected) const {
     if (!sections_.reach_to(frame)) return {Error::out_of_range, frame};
+    const FrameSection* const section = sections_.section_of(frame);
     const bool usable =
-        piece.block != BlockPiece::outside && next_usable(piece.block, piece.first) == piece.first;
+        section != nullptr &&
+        table_.is_usable(section->block_of(frame), static_cast<unsigned>(frame % block_frames));
     if (!usable) return {Error::reserved, frame};
     return {expected == Expect::free ? Error::in_use : Error::already_free, frame};
 }
 
 // Unchecked: all frames are free. `take_piece` and `give_piece` alike move a block to another list
 // only when it belongs there.
-void FrameCore::take(const FrameRange& frames) {
+void FrameCore::take(const FrameRange& frames, Mobility mobility) {
     for (FrameRange rest = frames; !rest.empty();) {
         const BlockPiece piece = sections_.piece(rest);
-        take_piece(piece.block, piece.first, static_cast<unsigned>(piece.count), block_order);
+        take_piece(piece.block, piece.first, static_cast<unsigned>(piece.count), block_order,
+                   mobility);
         rest = rest.without_prefix(FrameCount(piece.count));
     }
 }
@@ -74,34 +59,78 @@ void FrameCore::give(const FrameRange& frames) {
 
 // `hole_order` is the order of the hole that the frames are taken from, at least: where the block
 // has a larger one, that stays the largest.
-void FrameCore::take_piece(uint32_t block, unsigned first, unsigned count, unsigned hole_order) {
-    BlockHeader& header = headers_[block];
-    bits_[block].clear(first, count);
+void FrameCore::take_piece(uint32_t block, unsigned first, unsigned count, unsigned hole_order,
+                           Mobility mobility) {
+    if (table_.is_fresh(block)) open_group(block >> BlockTable::group_order);
+    BlockHeader& header = table_.headers[block];
+    BlockBits& bits = table_.bits[block];
+    bits.clear(first, count);
     const unsigned largest =
-        hole_order < header.largest ? header.largest : bits_[block].largest_order(header.largest);
-    file(block, header.free - count, largest);
-    counters_[static_cast<size_t>(header.zone)].free -= FrameCount(count);
+        hole_order < header.largest ? header.largest : bits.largest_order(header.largest);
+    pool_of(header).remove_free(count);
+    file(block, header.free - count, largest, mobility);
 }
 
 void FrameCore::give_piece(uint32_t block, unsigned first, unsigned count) {
-    BlockHeader& header = headers_[block];
-    bits_[block].set(first, count);
-    const unsigned largest = bits_[block].largest_order_after_set(header.largest, first, count);
-    file(block, header.free + count, largest);
-    counters_[static_cast<size_t>(header.zone)].free += FrameCount(count);
+    BlockHeader& header = table_.headers[block];
+    BlockBits& bits = table_.bits[block];
+    bits.set(first, count);
+    pool_of(header).add_free(count);
+    file(block, header.free + count, bits.largest_order_after_set(header.largest, first, count),
+         Mobility::unmovable);
 }
 
-// Notes a block's new state, and moves it to the list where it is looked for.
-void FrameCore::file(uint32_t block, unsigned free, unsigned largest) {
-    BlockHeader& header = headers_[block];
-    BlockIndex& index = index_[static_cast<size_t>(header.zone)];
+// Notes a block's new state, and moves it to the list where it is looked for. `mobility` is what it
+// is for from now on, when all of its frames were free.
+void FrameCore::file(uint32_t block, unsigned free, unsigned largest, Mobility mobility) {
+    BlockHeader& header = table_.headers.data()[block];
     // From and to a block without free frames, the largest hole changes as well.
     const bool moves = largest != header.largest ||
                        BlockIndex::fullness(free) != BlockIndex::fullness(header.free);
-    if (moves) index.remove(headers_, block);
+    if (!moves) {
+        header.free = static_cast<uint16_t>(free);
+        return;
+    }
+    FramePool& pool = pool_of(header);
+    index_of(header).remove(table_.headers, block);
+    const unsigned number = header.index - header.index % static_cast<unsigned>(mobilities);
+    if (header.free == block_frames) {
+        --pool.whole;
+        header.index = static_cast<uint8_t>(number + static_cast<unsigned>(mobility));
+    }
+    if (free == block_frames) {
+        ++pool.whole;
+        header.index = static_cast<uint8_t>(number);
+    }
     header.free = static_cast<uint16_t>(free);
     header.largest = static_cast<uint8_t>(largest);
-    if (moves) index.insert(headers_, block);
+    index_of(header).insert(table_.headers, block);
+}
+
+// Writes the books of a fresh group, whose blocks have been counted already.
+void FrameCore::open_group(uint32_t group) {
+    const uint32_t first = group << BlockTable::group_order;
+    const unsigned index = index_number(sections_.section_of_block(first), first);
+    FramePool& pool = pools_.data()[index / mobilities];
+    --pool.fresh_groups;
+    // Downward, since each goes to the front of its list: the lowest is used first.
+    for (uint32_t block = first + BlockTable::group_blocks; block-- > first;) {
+        table_.write_whole(block, index);
+        pool.index[0].insert(table_.headers, block);
+    }
+    table_.set_group(group, BlockTable::Group::plain);
+}
+
+// The lowest fresh group of a pool; it must have one.
+uint32_t FrameCore::lowest_fresh_group(const FramePool& pool) const {
+    const size_t number = static_cast<size_t>(&pool - pools_.data());
+    for (uint32_t group = pool.fresh_cursor;; ++group) {
+        group = table_.next_fresh_group(group);
+        const uint32_t first = group << BlockTable::group_order;
+        if (index_number(sections_.section_of_block(first), first) / mobilities == number) {
+            return group;
+        }
+    }
 }
 
 }  // namespace quire

@@ -38,10 +38,11 @@ class Clusters {
     FrameRange ahead_;
 };
 
-// The parts of clusters in each zone, in ascending order.
+// The parts of clusters in each zone and node, in ascending order.
 class SectionCutter {
   public:
-    SectionCutter(const MemoryMap& map, const ZoneEnds& ends) : clusters_(map), ends_(ends) {}
+    SectionCutter(const MemoryMap& map, const ZoneEnds& ends, Span<const NodeRange> nodes)
+        : clusters_(map), ends_(ends), nodes_(nodes) {}
     // False when there are no more.
     bool next(FrameSection& section) {
         if (rest_.empty()) rest_ = clusters_.next();
@@ -49,6 +50,16 @@ class SectionCutter {
         section.first = rest_.first().value();
         section.zone = ends_.of(section.first);
         section.last = min(rest_.last().value(), ends_.end(section.zone) - 1);
+        section.node = 0;
+        for (const NodeRange& range : nodes_) {
+            if (range.frames.empty()) continue;
+            if (range.frames.contains(rest_.first())) {
+                section.node = range.node;
+                section.last = min(section.last, range.frames.last().value());
+            } else if (range.frames.first() > rest_.first()) {
+                section.last = min(section.last, range.frames.first().value() - 1);
+            }
+        }
         section.first_block = next_block_;
         next_block_ += section.blocks();
         rest_ = rest_.without_prefix(FrameCount(section.last - section.first + 1));
@@ -58,6 +69,7 @@ class SectionCutter {
   private:
     Clusters clusters_;
     const ZoneEnds& ends_;
+    Span<const NodeRange> nodes_;
     FrameRange rest_;
     uint32_t next_block_ = 0;
 };
@@ -83,7 +95,7 @@ ManagedRun ManagedRuns::next() {
     return {};
 }
 
-FrameLayout frame_layout(const MemoryMap& map) {
+FrameLayout frame_layout(const MemoryMap& map, const FrameTopology& topology) {
     FrameLayout layout;
     Clusters clusters(map);
     for (FrameRange cluster = clusters.next(); !cluster.empty(); cluster = clusters.next()) {
@@ -107,23 +119,28 @@ FrameLayout frame_layout(const MemoryMap& map) {
         if (run.frames.first().value() % block_frames != 0) count_masks(first, first);
         if (run.frames.last().value() % block_frames != block_frames - 1) count_masks(last, last);
     }
-    // The ends of two zones, each of which may cut a block in two.
-    layout.sections += 2;
-    layout.blocks += 2;
-    layout.masks += 4;
+    // The ends of two zones and both ends of nodes, each of which may cut a block in two.
+    const uint64_t cuts = 2 + 2 * uint64_t{topology.ranges.size()};
+    layout.sections += cuts;
+    layout.blocks += cuts;
+    layout.masks += 2 * cuts;
     return layout;
 }
 
-FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table) {
-    SectionCutter cutter(map, ends);
+FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table,
+                             const FrameTopology& topology)
+    : nodes_(topology.ranges) {
+    SectionCutter cutter(map, ends, nodes_);
     size_t used = 0;
-    for (FrameSection section; cutter.next(section); ++used)
+    for (FrameSection section; cutter.next(section); ++used) {
         table[used] = section;
+        if (used == 0 || section.last - section.first > main_.last - main_.first) main_ = section;
+    }
     table_ = table.first(used);
 }
 
 bool FrameSections::agrees_with(const MemoryMap& map, const ZoneEnds& ends) const {
-    SectionCutter cutter(map, ends);
+    SectionCutter cutter(map, ends, nodes_);
     size_t seen = 0;
     for (FrameSection section; cutter.next(section); ++seen)
         if (seen == table_.size() || table_[seen] != section) return false;
@@ -136,44 +153,41 @@ uint32_t FrameSections::blocks() const {
     return last.first_block + last.blocks();
 }
 
-BlockPiece FrameSections::piece(const FrameRange& frames) const {
-    const uint64_t first = frames.first().value();
-    const uint64_t last = frames.last().value();
+const FrameSection* FrameSections::search(uint64_t frame) const {
     // The first section that does not end below the frame.
     size_t low = 0;
     size_t high = table_.size();
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (table_[middle].last < first) {
+        if (table_[middle].last < frame) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    if (low == table_.size()) return {BlockPiece::outside, 0, last - first + 1};
-    const FrameSection& section = table_[low];
-    if (first < section.first) {
-        return {BlockPiece::outside, 0, min(last, section.first - 1) - first + 1};
+    return low < table_.size() && table_[low].contains(frame) ? &table_[low] : nullptr;
+}
+
+BlockPiece FrameSections::piece(const FrameRange& frames) const {
+    const uint64_t first = frames.first().value();
+    const uint64_t last = frames.last().value();
+    const FrameSection* const section = section_of(first);
+    if (section == nullptr) {
+        uint64_t end = last;
+        for (const FrameSection& above : table_)
+            if (above.first > first) end = min(end, above.first - 1);
+        return {BlockPiece::outside, 0, end - first + 1};
     }
-    const uint64_t block = (first >> block_order) - (section.first >> block_order);
     const uint64_t end_of_block = first | (block_frames - 1);
-    return {section.first_block + static_cast<uint32_t>(block),
-            static_cast<unsigned>(first % block_frames),
-            min(min(last, section.last), end_of_block) - first + 1};
+    return {section->block_of(first), static_cast<unsigned>(first % block_frames),
+            min(min(last, section->last), end_of_block) - first + 1};
 }
 
 const FrameSection& FrameSections::section_of_block(uint32_t block) const {
-    size_t low = 0;
-    size_t high = table_.size();
-    while (high - low > 1) {
-        const size_t middle = low + (high - low) / 2;
-        if (table_[middle].first_block <= block) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return table_[low];
+    size_t i = table_.size() - 1;
+    while (table_[i].first_block > block)
+        --i;
+    return table_[i];
 }
 
 Frame FrameSections::first_frame(uint32_t block) const {

@@ -6,18 +6,14 @@
 namespace quire {
 
 namespace {
-uint32_t block_of(const FrameSection& section, uint64_t frame) {
-    const uint64_t block = (frame >> block_order) - (section.first >> block_order);
-    return section.first_block + static_cast<uint32_t>(block);
-}
 constexpr unsigned position_in_block(uint64_t frame) {
     return static_cast<unsigned>(frame % block_frames);
 }
 }  // namespace
 
-FreeRuns::FreeRuns(Span<const FrameSection> sections, Span<const BlockHeader> headers,
-                   Span<const BlockBits> bits, uint64_t first, uint64_t last)
-    : sections_(sections), headers_(headers), bits_(bits), position_(first), last_(last) {}
+FreeRuns::FreeRuns(Span<const FrameSection> sections, const BlockTable& table, uint64_t first,
+                   uint64_t last)
+    : sections_(sections), table_(table), position_(first), last_(last) {}
 
 void FreeRuns::skip_shorter_than(FrameCount count) {
     // 2^(n + 2) - 1 frames in a row have 2^n at a multiple of 2^n among them wherever they lie,
@@ -44,26 +40,27 @@ FrameRange FreeRuns::next() {
 bool FreeRuns::skip_to_free() {
     while (section_ < sections_.size() && position_ <= last_) {
         const FrameSection& section = sections_[section_];
-        if (position_ > section.last) {
+        if (position_ > section.last || excludes(section)) {
             ++section_;
             continue;
         }
         position_ = max(position_, section.first);
-        const uint32_t block = block_of(section, position_);
+        const uint32_t block = section.block_of(position_);
         const unsigned from = position_in_block(position_);
-        const BlockHeader& header = headers_[block];
         unsigned free = BlockBits::nowhere;
-        if (header.free != 0) {
+        if (table_.free(block) == block_frames) {
+            free = from;
+        } else if (table_.free(block) != 0) {
             unsigned first = from;
-            if (header.largest < least_order_) {
+            if (table_.headers[block].largest < least_order_) {
                 // Only a run that goes on in the next block is of interest. A run that comes from
                 // the one before has been passed already.
                 const uint64_t left = section.last - (position_ - from);
                 const unsigned end =
                     static_cast<unsigned>(min(left, uint64_t{block_frames - 1})) + 1;
-                first = max(first, bits_[block].start_of_run_below(end));
+                first = max(first, table_.bits[block].start_of_run_below(end));
             }
-            free = bits_[block].next_set(first);
+            free = table_.bits[block].next_set(first);
         }
         if (free != BlockBits::nowhere) {
             position_ += free - from;
@@ -83,11 +80,17 @@ uint64_t FreeRuns::end_of_run() const {
         if (frame > sections_[section].last) {
             ++section;
             if (section == sections_.size() || sections_[section].first != frame) break;
+            if (excludes(sections_[section])) break;
         }
-        const uint32_t block = block_of(sections_[section], frame);
+        const uint32_t block = sections_[section].block_of(frame);
         const unsigned from = position_in_block(frame);
-        const unsigned end =
-            headers_[block].free == block_frames ? block_frames : bits_[block].next_clear(from);
+        if (table_.is_fresh(block)) {
+            const uint32_t open = table_.next_open_group(block >> BlockTable::group_order);
+            const uint64_t blocks = (uint64_t{open} << BlockTable::group_order) - block;
+            frame = min(frame - from + blocks * block_frames, sections_[section].last + 1);
+            continue;
+        }
+        const unsigned end = table_.next_taken(block, from);
         frame += end - from;
         if (end < block_frames && frame <= sections_[section].last) break;
     }

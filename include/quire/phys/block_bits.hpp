@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quire/base/address.hpp"
+#include "quire/base/atomic.hpp"
+
 namespace quire {
 
 // The unit that the frame allocator keeps whole: 2 MiB of 4 KiB frames.
@@ -20,7 +23,8 @@ struct Hole {
 
 // One bit a frame, set when the frame is free. Positions count from the start of the block; a run
 // is `count` positions from `first`, and must lie inside the block and not be empty. Not
-// synchronised. O(words) at most, 8 words.
+// synchronised, but `peek` may be asked while somebody else changes bits. O(words) at most, 8
+// words.
 class alignas(64) BlockBits {
   public:
     // What a search returns that found no position, and what has no hole says of its order.
@@ -30,11 +34,38 @@ class alignas(64) BlockBits {
     bool test(unsigned position) const {
         return (words_[position / word_bits] >> (position % word_bits) & 1) != 0;
     }
+    // The same, by whoever does not hold the lock: what it was a moment ago.
+    bool peek(unsigned position) const {
+        return (peek_word(words_[position / word_bits]) >> (position % word_bits) & 1) != 0;
+    }
     bool all_set(unsigned first, unsigned count) const;
     void set(unsigned first, unsigned count);
     void clear(unsigned first, unsigned count);
     void set_all();
     void clear_all();
+    // Sets one clear position. The order of the largest hole after that, when it was `before` (not
+    // an unknown one) until then. O(1) unless a word becomes full.
+    unsigned set_one(unsigned position, unsigned before) {
+        const unsigned index = position / word_bits;
+        const unsigned bit = position % word_bits;
+        const uint64_t word = words_[index] | uint64_t{1} << bit;
+        put(index, word);
+        // Whether the position lies in a hole one order larger than the largest so far, and so on.
+        unsigned order = before == no_hole ? 1 : before + 1;
+        for (; order < word_order; ++order) {
+            const unsigned size = 1u << order;
+            const uint64_t hole = ((uint64_t{1} << size) - 1) << (bit & ~(size - 1));
+            if ((word & hole) != hole) return order - 1;
+        }
+        return word == ~uint64_t{0} ? largest_of_full_words(order - 1) : order - 1;
+    }
+    struct Taken {
+        unsigned count;
+        unsigned order;  // of the largest hole that was broken into
+    };
+    // Clears `count` set positions, or all when there are fewer: those in the smallest holes first,
+    // and of these the lowest. Writes base + position of each to `out`.
+    Taken take_smallest(unsigned count, uint64_t base, Frame* out);
     unsigned count() const;
 
     // The lowest set (clear) position at or above `from`, or nowhere. `from` may be block_frames.
@@ -65,6 +96,23 @@ class alignas(64) BlockBits {
     template <class Change>
     void change(unsigned first, unsigned count, Change change_word);
     uint64_t full_words() const;
+    unsigned largest_of_full_words(unsigned before) const;
+    // Words are read and written whole where the machine does that at once; elsewhere each bit is
+    // in one of two halves that are.
+    template <class Word>
+    static Word peek_word(const Word& word) {
+        if constexpr (is_lock_free<Word>) return atomic::load(word);
+        return word;
+    }
+    template <class Word>
+    static void put_word(Word& word, Word value) {
+        if constexpr (is_lock_free<Word>) {
+            atomic::store(word, value);
+        } else {
+            word = value;
+        }
+    }
+    void put(unsigned index, uint64_t word) { put_word(words_[index], word); }
 
     uint64_t words_[words];
 };

@@ -11,10 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quire/base/bits.hpp"
 #include "quire/base/result.hpp"
 #include "quire/base/span.hpp"
 #include "quire/phys/block_bits.hpp"
-#include "quire/phys/frame_types.hpp"
 
 namespace quire {
 
@@ -31,12 +31,12 @@ struct BlockHeader {
     uint32_t mask = none_usable;   // which bitmap says what of it is usable, when not all is
     uint16_t free = 0;             // frames
     uint8_t largest = BlockBits::no_hole;  // order of the largest hole
-    Zone zone = Zone::dma;
+    uint8_t index = 0;                     // the number of the index that it belongs to
 };
 static_assert(sizeof(BlockHeader) == 16);
 
-// The lists of one zone. The headers are the caller's, and passed to each call: a block's number
-// is its place among them. Not synchronised. All but `check` are O(1).
+// The lists of one pool's blocks for one mobility. The headers are the caller's, and passed to each
+// call: a block's number is its place among them. Not synchronised. All but `check` are O(1).
 class BlockIndex {
   public:
     using Headers = Span<BlockHeader>;
@@ -50,19 +50,25 @@ class BlockIndex {
     }
 
     // 0 when no frame is used, else 1 + log2 of their number; a block without free frames has none.
-    static unsigned fullness(unsigned free);
+    static unsigned fullness(unsigned free) {
+        const unsigned used = block_frames - free;
+        return used == 0 ? 0 : 1 + highest_bit(used);
+    }
 
     // Puts a block with free frames in the list that its header asks for, as the first; what has
     // no free frame belongs in no list.
     void insert(Headers headers, uint32_t block);
     // Takes it out of the list that its header still asks for.
     void remove(Headers headers, uint32_t block);
-    // The block to serve a request for a hole of `order` from, or no_block.
-    uint32_t find(unsigned order) const;
+    // The block to serve a request for a hole of `order` from, or no_block; from among those of
+    // fullness `least` or more.
+    uint32_t find(unsigned order, unsigned least = 0) const;
+    // A block whose frames are all free, or no_block.
+    uint32_t first_whole() const { return first_[block_order][0]; }
 
     // Follows every list and counts the blocks in them. Error::corrupted with a block's number when
     // a list holds what does not belong there, or its links disagree. O(blocks).
-    Result<uint32_t> check(Span<const BlockHeader> headers, Zone zone) const;
+    Result<uint32_t> check(Span<const BlockHeader> headers, unsigned index) const;
 
   private:
     uint32_t first_[orders][classes] = {};

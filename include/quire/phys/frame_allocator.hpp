@@ -23,59 +23,97 @@
 
 namespace quire {
 
-// L excludes other CPUs and interrupt handlers as the kernel needs it; each operation holds it from
-// start to end. Before `start`, there are no frames: every request ends in out_of_frames and every
-// frame is out_of_range. On i386 at most 560 bytes of stack; 320 for single frames.
-template <Lockable L>
+// L excludes other CPUs and interrupt handlers as the kernel needs it. Each operation holds it from
+// start to end; with several homes there is one lock for each, operations on single frames hold one
+// at a time, and the others hold all. Before `start`, there are no frames: every request ends in
+// out_of_frames and every frame is out_of_range. On i386 at most 560 bytes of stack; 320 for single
+// frames.
+//
+// Homes are parts of memory that CPUs turn to first: with more than one, they spread over the nodes
+// of the topology given at start, and CPUs of one node share its homes. PerCpuFrames says which CPU
+// asks; requests made here directly prefer the first home, or that of the node they name.
+template <Lockable L, unsigned home_count = 1>
+    requires(home_count >= 1 && home_count <= most_homes)
 class BasicFrameAllocator {
   public:
     // Bytes of metadata wanted for a map, whatever the direct map's limit. At most 0.3 bytes for
-    // each frame of the usable hull (large holes are free), plus 16 KiB. O(entries).
-    static Bytes metadata_bytes(const MemoryMap& map) { return FrameCore::metadata_bytes(map); }
+    // each frame of the usable hull (large holes are free), plus 16 KiB and 3 KiB a home.
+    // O(entries).
+    static Bytes metadata_bytes(const MemoryMap& map, const FrameTopology& topology = {}) {
+        return FrameCore::metadata_bytes(map, topology, home_count);
+    }
 
     BasicFrameAllocator() = default;
 
     // Takes over all usable frames of `boot.map()` but those that `boot` gave out, which become
-    // allocated, and closes `boot`. The map must stay: release_reserved and validate read it.
-    // `metadata` must have metadata_bytes(map) bytes, 64-byte aligned, and stays in use for ever.
+    // allocated, and closes `boot`. The map must stay: release_reserved and validate read it; so
+    // must the topology's ranges. `metadata` must have metadata_bytes(map, topology) bytes, 64-byte
+    // aligned, and stays in use for ever; it is written when blocks are first used.
     // `direct_limit`: the first frame the direct map does not show. Errors, and no change:
-    // bad_argument (metadata too small, more than 2^32 blocks, `boot` closed, or started twice),
-    // misaligned. O(frames / 64).
-    Status start(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit) {
-        LockGuard guard(lock_);
-        return core_.start(boot, metadata, direct_limit);
+    // bad_argument (metadata too small, more than 2^32 blocks, more nodes than homes, distances not
+    // nodes x nodes, `boot` closed, or started twice), misaligned. O(entries), and a byte for each
+    // 128 MiB.
+    Status start(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit,
+                 const FrameTopology& topology = {}) {
+        AllHomes guard(*this);
+        return core_.start(boot, metadata, direct_limit, topology, home_count);
     }
 
     // One frame. Error::out_of_frames. O(1) but for index upkeep.
-    Result<Frame> allocate(Zone zone = Zone::high) {
-        LockGuard guard(lock_);
-        return core_.allocate(zone);
+    Result<Frame> allocate(Zone zone = Zone::high, Mobility mobility = Mobility::unmovable) {
+        Frame frame;
+        for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;) {
+            for (unsigned home = 0; home < home_count; ++home) {
+                if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
+                LockGuard guard(locks_[home].lock);
+                if (core_.take_one(static_cast<Zone>(i), home, mobility, frame)) return frame;
+            }
+        }
+        return Failure{Error::out_of_frames, 1};
+    }
+    // As many single frames as `frames` has room for, or fewer when there are not so many: how
+    // many, written to its front. `home` is asked first, then the others by distance. O(frames).
+    size_t allocate_some(Span<Frame> frames, Zone zone = Zone::high,
+                         Mobility mobility = Mobility::unmovable, unsigned home = 0) {
+        size_t taken = 0;
+        for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && taken < frames.size();) {
+            for (unsigned n = 0; n < home_count && taken < frames.size(); ++n) {
+                const unsigned here = core_.nth_home(home, n);
+                if (core_.seems_empty(static_cast<Zone>(i), here)) continue;
+                LockGuard guard(locks_[here].lock);
+                taken += core_.take_some(static_cast<Zone>(i), here, mobility,
+                                         frames.data() + taken, frames.size() - taken);
+            }
+        }
+        return taken;
     }
     // 2^order frames, naturally aligned. Error::out_of_frames, bad_argument (order too large for
     // any memory). O(1) up to order 9, as below above that.
-    Result<FrameRange> allocate_order(unsigned order, Zone zone = Zone::high) {
-        LockGuard guard(lock_);
-        return core_.allocate_order(order, zone);
+    Result<FrameRange> allocate_order(unsigned order, Zone zone = Zone::high,
+                                      Mobility mobility = Mobility::unmovable) {
+        AllHomes guard(*this);
+        return core_.allocate_order(order, zone, mobility);
     }
     // `count` frames that follow one another, under conditions. A run may reach from one permitted
     // zone into the next when it fits in neither. Errors: zero_size, misaligned (alignment or
-    // boundary not a power of two), bad_argument (a run longer than its boundary), out_of_frames.
+    // boundary not a power of two), bad_argument (a run longer than its boundary, a node
+    // that does not exist), out_of_frames.
     // O(1) when the run fits in a hole of its size rounded up to a power of two and that meets
     // the conditions; O(blocks) otherwise, and for out_of_frames.
     Result<FrameRange> allocate_run(FrameCount count, const FrameConstraints& constraints = {}) {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.allocate_run(count, constraints);
     }
     // Exactly these frames. Errors: zero_size, out_of_range, reserved, in_use; each names the
     // first frame that stands in the way. O(blocks of the range).
     Status allocate_at(const FrameRange& frames) {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.allocate_at(frames);
     }
     // As many single frames as `frames` has room for, or none: Error::out_of_frames, and `frames`
     // is not written to. O(frames).
     Status allocate_batch(Span<Frame> frames, Zone zone = Zone::high) {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.allocate_batch(frames, zone);
     }
 
@@ -84,15 +122,35 @@ class BasicFrameAllocator {
     // (a frame that occurs twice in a batch as well). Each names the first frame concerned.
     // O(blocks of the range), O(frames).
     Status free(Frame frame) {
-        LockGuard guard(lock_);
+        LockGuard guard(locks_[core_.home_of(frame)].lock);
         return core_.free(frame);
     }
+    // Gives back those of many frames that were given out, home by home as they come, and passes
+    // over the others: how many were not given out. O(frames).
+    size_t free_some(Span<const Frame> frames) {
+        size_t refused = 0;
+        for (size_t i = 0; i < frames.size();) {
+            const unsigned home = core_.home_of(frames[i]);
+            LockGuard guard(locks_[home].lock);
+            const size_t given = core_.give_some(frames.subspan(i, frames.size() - i), home);
+            i += given;
+            if (given != 0) continue;
+            ++refused;
+            ++i;
+        }
+        return refused;
+    }
+    // False when the frame certainly was not given out. Takes no lock, so that an answer of true
+    // says nothing of frames that others give back meanwhile. O(1).
+    bool may_be_given_out(Frame frame) const { return core_.may_be_given_out(frame); }
+    // The home for a CPU on a node; CPUs of one node take turns. O(1).
+    unsigned home_for(unsigned cpu, Node node = 0) const { return core_.home_for(cpu, node); }
     Status free(const FrameRange& frames) {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.free(frames);
     }
     Status free_batch(Span<const Frame> frames) {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.free_batch(frames);
     }
 
@@ -102,7 +160,7 @@ class BasicFrameAllocator {
     // zero_size, out_of_range (also what lies over 32 MiB outside the usable hull), reserved (for
     // a reason that stays), in_use (usable already). O(map entries + blocks of the range).
     Status release_reserved(const FrameRange& frames) {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.release_reserved(frames);
     }
 
@@ -112,22 +170,22 @@ class BasicFrameAllocator {
 
     // False as well for frames that are reserved or do not exist. O(log sections).
     bool is_free(Frame frame) const {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.is_free(frame);
     }
     // The zone that a frame with this number is or would be in. O(1).
     Zone zone_of(Frame frame) const {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.zone_of(frame);
     }
     // O(1).
     FrameCounters counters() const {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.counters();
     }
     // The most frames that allocate_run could give out at once. O(blocks).
     FrameCount largest_free_run() const {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.largest_free_run();
     }
 
@@ -135,12 +193,33 @@ class BasicFrameAllocator {
     // Error::corrupted with the first frame of the block concerned, or with the value that
     // disagrees when it is no single block's. O(frames / 64).
     Status validate() const {
-        LockGuard guard(lock_);
+        AllHomes guard(*this);
         return core_.validate();
     }
 
   private:
-    mutable L lock_;
+    struct alignas(home_count == 1 ? alignof(L) : cache_line) Home {
+        L lock;
+    };
+    // Holds the locks of all homes, taken in ascending order.
+    class AllHomes {
+      public:
+        explicit AllHomes(const BasicFrameAllocator& frames) : frames_(frames) {
+            for (Home& home : frames_.locks_)
+                home.lock.lock();
+        }
+        ~AllHomes() {
+            for (unsigned i = home_count; i-- > 0;)
+                frames_.locks_[i].lock.unlock();
+        }
+        AllHomes(const AllHomes&) = delete;
+        AllHomes& operator=(const AllHomes&) = delete;
+
+      private:
+        const BasicFrameAllocator& frames_;
+    };
+
+    mutable Home locks_[home_count];
     FrameCore core_;
 };
 

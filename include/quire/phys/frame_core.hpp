@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The frame allocator without its lock. Use it through FrameAllocator (frame_allocator.hpp), where
+// The frame allocator without its locks. Use it through FrameAllocator (frame_allocator.hpp), where
 // each operation's contract stands.
 //
 // A bitmap and a header for each block of 512 frames, blocks indexed by their largest hole and by
 // how full they are (block_index.hpp). Requests that fit in a block and ask for no more than the
 // alignment that a hole of their size has anyway are answered from the index; everything else by a
 // walk over the free runs, block by block and word by word.
+//
+// Blocks belong to pools (frame_pool.hpp), a zone's part in each home. What an operation may touch
+// is said by home: `take_some` and `give_some` the pools and blocks of the home they are given, all
+// others every home. Whoever calls holds the locks of these.
 #pragma once
 
 #include <stddef.h>
@@ -17,7 +21,9 @@
 #include "quire/boot/memory_map.hpp"
 #include "quire/phys/block_bits.hpp"
 #include "quire/phys/block_index.hpp"
+#include "quire/phys/block_table.hpp"
 #include "quire/phys/boot_frames.hpp"
+#include "quire/phys/frame_pool.hpp"
 #include "quire/phys/frame_sections.hpp"
 #include "quire/phys/frame_types.hpp"
 
@@ -25,16 +31,40 @@ namespace quire {
 
 class FrameCore {
   public:
-    static Bytes metadata_bytes(const MemoryMap& map);
+    static Bytes metadata_bytes(const MemoryMap& map, const FrameTopology& topology = {},
+                                unsigned homes = 1);
 
     FrameCore() = default;
     FrameCore(const FrameCore&) = delete;
     FrameCore& operator=(const FrameCore&) = delete;
 
-    Status start(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit);
+    Status start(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit,
+                 const FrameTopology& topology = {}, unsigned homes = 1);
 
-    Result<Frame> allocate(Zone zone);
-    Result<FrameRange> allocate_order(unsigned order, Zone zone);
+    // Single frames of one zone from one home, up to `wanted` of them into `out`. How many.
+    size_t take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted);
+    // Gives back frames of one home from the front of `frames`, up to the first that is another
+    // home's or was not given out. How many.
+    size_t give_some(Span<const Frame> frames, unsigned home);
+    // The home that a frame belongs to; some home when it belongs to none. Needs no lock.
+    unsigned home_of(Frame frame) const;
+    // The n-th home to ask on behalf of `home`, n below homes(). Needs no lock.
+    unsigned nth_home(unsigned home, unsigned n) const { return order_[home][n]; }
+    unsigned homes() const { return homes_; }
+    // The home for a CPU of a node, CPUs of one node in turn. Needs no lock.
+    unsigned home_for(unsigned cpu, Node node) const {
+        return (unsigned{node} << share_order_) + (cpu & ((1u << share_order_) - 1));
+    }
+    // Whether a pool has nothing to give, as it seems to whoever does not hold its lock.
+    bool seems_empty(Zone zone, unsigned home) const {
+        return pools_.empty() || pool(zone, home).seems_empty();
+    }
+    // False when the frame certainly is none that was given out. Needs no lock.
+    bool may_be_given_out(Frame frame) const;
+
+    // One frame of one zone from one home; false when there is none.
+    bool take_one(Zone zone, unsigned home, Mobility mobility, Frame& frame);
+    Result<FrameRange> allocate_order(unsigned order, Zone zone, Mobility mobility);
     Result<FrameRange> allocate_run(FrameCount count, const FrameConstraints& constraints);
     Status allocate_at(const FrameRange& frames);
     Status allocate_batch(Span<Frame> frames, Zone zone);
@@ -63,39 +93,77 @@ class FrameCore {
         Hole hole;
     };
 
-    // frame_core.cpp: how the books come to be
-    void place_books(const FrameLayout& layout, Span<unsigned char> metadata);
+    // frame_start.cpp: how the books come to be
+    void take_over(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit,
+                   const FrameTopology& topology, unsigned homes, const FrameLayout& layout);
+    void order_homes(const FrameTopology& topology);
+    Span<FrameSection> place_books(const FrameLayout& layout, Span<unsigned char> metadata);
+    void cut_books();
+    // frame_books.cpp
+    void mark_fresh_groups();
+    void mark_fresh(const FrameSection& section, uint64_t first_frame, uint64_t last_frame);
+    void clear_open_blocks();
     void fill_bitmaps();
+    uint64_t fill_piece(const BlockPiece& piece, uint64_t frames);
     void add_masks();
     void list_blocks();
     void take_given(Span<const FrameRange> given);
+    template <class Visit>
+    void for_each_open_block(Visit visit);
+
+    FramePool& pool(Zone zone, unsigned home) const {
+        return pools_.data()[static_cast<size_t>(zone) * homes_ + home];
+    }
+    FramePool& pool_of(const BlockHeader& header) const {
+        return pools_.data()[header.index / mobilities];
+    }
+    BlockIndex& index_of(const BlockHeader& header) const {
+        return pool_of(header).index[header.index % mobilities];
+    }
+    unsigned home_of_block(const FrameSection& section, uint32_t block) const {
+        return home_for(block >> BlockTable::group_order, section.node);
+    }
+    // Of the pool that a block belongs to, the index for blocks free as a whole.
+    unsigned index_number(const FrameSection& section, uint32_t block) const {
+        const size_t zone = static_cast<size_t>(section.zone);
+        return static_cast<unsigned>((zone * homes_ + home_of_block(section, block)) * mobilities);
+    }
+
+    // frame_singles.cpp
+    uint32_t block_given_out(uint64_t frame) const;
+    void give_one(uint32_t block, unsigned position);
 
     // frame_pieces.cpp: runs, piece by piece
     Status check(const FrameRange& frames, Expect expected) const;
-    Failure refusal(const BlockPiece& piece, uint64_t frame, Expect expected) const;
-    unsigned next_reserved(uint32_t block, unsigned from) const;
-    unsigned next_usable(uint32_t block, unsigned from) const;
-    void take(const FrameRange& frames);
+    Failure refusal(uint64_t frame, Expect expected) const;
+    void take(const FrameRange& frames, Mobility mobility);
     void give(const FrameRange& frames);
-    void take_piece(uint32_t block, unsigned first, unsigned count, unsigned hole_order);
+    void take_piece(uint32_t block, unsigned first, unsigned count, unsigned hole_order,
+                    Mobility mobility);
     void give_piece(uint32_t block, unsigned first, unsigned count);
-    void file(uint32_t block, unsigned free, unsigned largest);
+    void file(uint32_t block, unsigned free, unsigned largest, Mobility mobility);
+    void open_group(uint32_t group);
+    uint32_t lowest_fresh_group(const FramePool& pool) const;
 
     // frame_allocate.cpp: where frames are taken from
-    bool find_hole(unsigned order, Zone zone, Found& found) const;
-    FrameRange take_from_hole(const Found& found, FrameCount count);
+    uint32_t find_block(FramePool& pool, unsigned order, Mobility mobility);
+    bool find_hole(unsigned order, Zone zone, const FrameConstraints& constraints, Found& found);
+    FrameRange take_from_hole(const Found& found, FrameCount count, Mobility mobility);
     FrameRange search(FrameCount count, const FrameConstraints& constraints,
                       const Window& window) const;
     Window window_of(Zone lowest, const FrameConstraints& constraints) const;
     bool lies_below(Zone zone, Frame highest) const;
-    FrameCount free_frames(Zone zone) const { return counters_[static_cast<size_t>(zone)].free; }
+    FrameCount free_frames(Zone zone) const;
 
     // frame_free.cpp: how they come back
     void undo_frees(Span<const Frame> frames);
     Status check_releasable(const FrameRange& frames) const;
 
     // frame_validate.cpp
-    Status check_block(const FrameSection& section, uint32_t block, ZoneCounters& sums) const;
+    Status check_groups() const;
+    Status check_block(const FrameSection& section, uint32_t block) const;
+    Status check_pool(size_t number) const;
+    unsigned usable_in(uint32_t block) const;
     Status check_usable() const;
     Status check_index() const;
     FrameCount usable_of(const FrameRange& run) const;
@@ -104,13 +172,12 @@ class FrameCore {
     const MemoryMap* map_ = nullptr;  // set by start
     ZoneEnds ends_;
     FrameSections sections_;
-    Span<BlockHeader> headers_;
-    Span<BlockBits> bits_;   // set: free
-    Span<BlockBits> masks_;  // set: usable, free or not; one for each block usable in part
-    uint32_t masks_used_ = 0;
-    ZoneCounters counters_[zones];
+    BlockTable table_;
+    Span<FramePool> pools_;  // zones x homes
+    unsigned homes_ = 1;
+    unsigned share_order_ = 0;  // homes of a node, as a power of two
+    uint8_t order_[most_homes][most_homes] = {};
     FrameCount released_;
-    BlockIndex index_[zones];
 };
 
 }  // namespace quire

@@ -23,7 +23,13 @@ struct FrameSection {
     uint64_t last = 0;
     uint32_t first_block = 0;
     Zone zone = Zone::dma;
+    Node node = 0;
 
+    bool contains(uint64_t frame) const { return frame - first <= last - first; }
+    // The number of the block that a frame of the section lies in.
+    uint32_t block_of(uint64_t frame) const {
+        return first_block + static_cast<uint32_t>((frame >> block_order) - (first >> block_order));
+    }
     uint32_t blocks() const {
         return static_cast<uint32_t>((last >> block_order) - (first >> block_order)) + 1;
     }
@@ -67,7 +73,7 @@ struct FrameLayout {
     uint64_t masks = 0;  // blocks of which only a part is usable
 };
 // O(entries).
-FrameLayout frame_layout(const MemoryMap& map);
+FrameLayout frame_layout(const MemoryMap& map, const FrameTopology& topology = {});
 
 // A run of memory that the allocator keeps books of: usable, or of a kind that may be released.
 struct ManagedRun {
@@ -90,12 +96,15 @@ class ManagedRuns {
     FrameRange window_;
 };
 
-// The table of sections, in ascending order. Reading is O(log sections); there are 2 or 3.
+// The table of sections, in ascending order. Reading is O(1) for the largest
+// section and O(log sections) for others; there are 2 or 3.
 class FrameSections {
   public:
     FrameSections() = default;
-    // Fills `table`, which has room for frame_layout(map).sections. O(entries).
-    FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table);
+    // Fills `table`, which has room for frame_layout(map, topology).sections. Of a topology, the
+    // ranges must stay. O(entries).
+    FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<FrameSection> table,
+                  const FrameTopology& topology = {});
 
     Span<const FrameSection> all() const { return table_; }
     uint32_t blocks() const;
@@ -103,6 +112,11 @@ class FrameSections {
     // The piece of `frames` that starts at its first frame: to the end of the block, the section,
     // or the hole between sections. `frames` must not be empty.
     BlockPiece piece(const FrameRange& frames) const;
+    // The section that a frame lies in, or nullptr. Frames of the largest are found at once.
+    const FrameSection* section_of(uint64_t frame) const {
+        return main_.contains(frame) ? &main_ : search(frame);
+    }
+    const FrameSection& section_of_block(uint32_t block) const;
     // The first frame of a block that belongs to its section.
     Frame first_frame(uint32_t block) const;
     // The frame at a position of a block.
@@ -118,9 +132,12 @@ class FrameSections {
     bool agrees_with(const MemoryMap& map, const ZoneEnds& ends) const;
 
   private:
-    const FrameSection& section_of_block(uint32_t block) const;
+    const FrameSection* search(uint64_t frame) const;
 
     Span<FrameSection> table_;
+    // A copy of the largest, for quick answers; at first one that no frame is in.
+    FrameSection main_{UINT64_MAX, UINT64_MAX};
+    Span<const NodeRange> nodes_;
 };
 
 }  // namespace quire

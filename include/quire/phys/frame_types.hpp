@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include "quire/base/address.hpp"
+#include "quire/base/range.hpp"
+#include "quire/base/span.hpp"
 #include "quire/boot/memory_map.hpp"
 
 namespace quire {
@@ -24,10 +26,39 @@ const char* to_string(Zone zone);
 // The first frame that is above the dma zone, when the direct map reaches that far.
 inline constexpr Frame dma_limit = frame_of(PhysicalAddress(uint64_t{16} << 20));
 
+// Whether what will lie in the frames can be moved elsewhere later. The two kinds are kept apart: a
+// block that has given out frames of one kind gives out others of that kind, as long as there are
+// other blocks for the other. So what cannot be moved does not come to lie everywhere.
+enum class Mobility : uint8_t { unmovable, movable };
+inline constexpr size_t mobilities = 2;
+
+// A part of memory that is nearer to some CPUs than to others, by number.
+using Node = uint8_t;
+struct NodeRange {
+    FrameRange frames;
+    Node node = 0;
+};
+// Which memory belongs to which node. Memory that is in none of the ranges belongs to node 0.
+struct FrameTopology {
+    Span<const NodeRange> ranges;  // ascending, disjoint
+    // nodes x nodes, row by row: the farther, the greater. Empty: all others are equally far.
+    Span<const uint8_t> distances;
+
+    unsigned nodes() const {
+        unsigned count = 1;
+        for (const NodeRange& range : ranges)
+            if (range.node >= count) count = range.node + 1u;
+        return count;
+    }
+};
+
 // Conditions on a request beside its size.
 struct FrameConstraints {
-    Zone zone = Zone::high;                 // the best zone to use; scarcer ones are fallen back to
-    bool fallback = true;                   // whether to
+    Zone zone = Zone::high;  // the best zone to use; scarcer ones are fallen back to
+    bool fallback = true;    // whether to
+    Mobility mobility = Mobility::unmovable;
+    Node node = 0;                          // the node to prefer; others follow by distance
+    bool only_node = false;                 // whether no other will do
     Frame highest = Frame(Frame::highest);  // no frame of the run lies above this one
     FrameCount alignment = FrameCount(1);   // of the first frame's number; a power of two
     FrameCount boundary =

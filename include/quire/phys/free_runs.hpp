@@ -6,8 +6,7 @@
 
 #include "quire/base/range.hpp"
 #include "quire/base/span.hpp"
-#include "quire/phys/block_bits.hpp"
-#include "quire/phys/block_index.hpp"
+#include "quire/phys/block_table.hpp"
 #include "quire/phys/frame_sections.hpp"
 
 namespace quire {
@@ -17,8 +16,8 @@ namespace quire {
 // not change meanwhile. O(blocks of the window) for the whole walk, when short runs are skipped.
 class FreeRuns {
   public:
-    FreeRuns(Span<const FrameSection> sections, Span<const BlockHeader> headers,
-             Span<const BlockBits> bits, uint64_t first, uint64_t last);
+    FreeRuns(Span<const FrameSection> sections, const BlockTable& table, uint64_t first,
+             uint64_t last);
 
     // From now on, blocks without a hole of this order may be skipped: only runs that reach from
     // one block into another are shown of them.
@@ -26,19 +25,26 @@ class FreeRuns {
     // The same for blocks that have no run of `count` frames.
     void skip_shorter_than(FrameCount count);
 
+    // From now on, only frames of this node are shown.
+    void keep_to_node(Node node) { node_ = node; }
+
     // The next run, or an empty range when there are no more.
     FrameRange next();
 
   private:
+    static constexpr unsigned any_node = UINT32_MAX;
+    bool excludes(const FrameSection& section) const {
+        return node_ != any_node && section.node != node_;
+    }
     bool skip_to_free();
     uint64_t end_of_run() const;
 
     Span<const FrameSection> sections_;
-    Span<const BlockHeader> headers_;
-    Span<const BlockBits> bits_;
+    const BlockTable& table_;
     size_t section_ = 0;  // that `position_` lies in or below
     uint64_t position_;
     unsigned least_order_ = 0;
+    unsigned node_ = any_node;
     uint64_t last_;
 };
 

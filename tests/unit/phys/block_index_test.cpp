@@ -19,7 +19,7 @@ class BlockIndexTest : public ::testing::Test {
         headers[block].largest = static_cast<uint8_t>(largest);
         index.insert(all(), block);
     }
-    uint32_t listed() { return index.check(all(), Zone::dma).value_or(no_block); }
+    uint32_t listed() { return index.check(all(), 0).value_or(no_block); }
 
     std::vector<BlockHeader> headers;
     BlockIndex index;
@@ -90,13 +90,13 @@ TEST_F(BlockIndexTest, CheckFindsBlocksInTheWrongList) {
     add(5, 100, 4);
     EXPECT_EQ(listed(), 1u);
     headers[5].largest = 5;
-    EXPECT_TRUE(test::fails_with(index.check(all(), Zone::dma), Error::corrupted, 5));
+    EXPECT_TRUE(test::fails_with(index.check(all(), 0), Error::corrupted, 5));
     headers[5].largest = 4;
     headers[5].free = 300;
-    EXPECT_TRUE(test::fails_with(index.check(all(), Zone::dma), Error::corrupted, 5));
+    EXPECT_TRUE(test::fails_with(index.check(all(), 0), Error::corrupted, 5));
     headers[5].free = 100;
-    headers[5].zone = Zone::high;
-    EXPECT_TRUE(test::fails_with(index.check(all(), Zone::dma), Error::corrupted, 5));
+    headers[5].index = 2;
+    EXPECT_TRUE(test::fails_with(index.check(all(), 0), Error::corrupted, 5));
 }
 
 TEST_F(BlockIndexTest, CheckFindsEveryBitThatFlips) {
@@ -120,12 +120,12 @@ TEST_F(BlockIndexTest, CheckFindsBrokenLinks) {
     add(6, 100, 4);
     add(7, 100, 4);
     headers[6].previous = 5;
-    EXPECT_TRUE(test::fails_with(index.check(all(), Zone::dma), Error::corrupted, 6));
+    EXPECT_TRUE(test::fails_with(index.check(all(), 0), Error::corrupted, 6));
     headers[6].previous = 7;
     headers[5].next = 7;  // a circle
-    EXPECT_TRUE(test::fails_with(index.check(all(), Zone::dma), Error::corrupted, 7));
+    EXPECT_TRUE(test::fails_with(index.check(all(), 0), Error::corrupted, 7));
     headers[5].next = 16;  // past the end
-    EXPECT_TRUE(test::fails_with(index.check(all(), Zone::dma), Error::corrupted, 16));
+    EXPECT_TRUE(test::fails_with(index.check(all(), 0), Error::corrupted, 16));
 }
 
 }  // namespace

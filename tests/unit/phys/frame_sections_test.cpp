@@ -188,7 +188,11 @@ class FreeRunsTest : public ::testing::Test {
     FreeRunsTest()
         : s({{1, 3000}, {600, 50, MemoryKind::reserved}, {50000, 1000}}, Frame(1500)),
           headers(s.sections.blocks()),
-          bits(s.sections.blocks()) {
+          bits(s.sections.blocks()),
+          groups(1, BlockTable::Group::mixed) {
+        table.headers = {headers.data(), headers.size()};
+        table.bits = {bits.data(), bits.size()};
+        table.groups = {groups.data(), groups.size()};
         for (BlockBits& block : bits)
             block.clear_all();
     }
@@ -205,11 +209,7 @@ class FreeRunsTest : public ::testing::Test {
     FreeRuns walk(uint64_t first, uint64_t last) {
         for (size_t i = 0; i < headers.size(); ++i)
             headers[i].largest = static_cast<uint8_t>(bits[i].largest_order());
-        return {s.sections.all(),
-                {headers.data(), headers.size()},
-                {bits.data(), bits.size()},
-                first,
-                last};
+        return {s.sections.all(), table, first, last};
     }
     static std::vector<FrameRange> collect(FreeRuns& walk) {
         std::vector<FrameRange> found;
@@ -225,6 +225,8 @@ class FreeRunsTest : public ::testing::Test {
     Sections s;
     std::vector<BlockHeader> headers;
     std::vector<BlockBits> bits;
+    std::vector<BlockTable::Group> groups;
+    BlockTable table;
 };
 
 TEST_F(FreeRunsTest, NoneWhenNothingIsFree) {
@@ -280,9 +282,9 @@ TEST_F(FreeRunsTest, SkipBlocksThatHaveNoRunLongEnough) {
     aligned.skip_below_order(0);  // asks for no more than before
     EXPECT_EQ(collect(aligned),
               (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2100, 30), run_of(2990, 11)}));
-    aligned = walk(0, Frame::highest);
-    aligned.skip_below_order(5);
-    EXPECT_EQ(collect(aligned), (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2990, 11)}));
+    FreeRuns more = walk(0, Frame::highest);
+    more.skip_below_order(5);
+    EXPECT_EQ(collect(more), (std::vector{run_of(508, 7), run_of(1400, 120), run_of(2990, 11)}));
 }
 
 TEST_F(FreeRunsTest, SkipFromInsideARun) {

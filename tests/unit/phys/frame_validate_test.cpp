@@ -2,8 +2,8 @@
 // Books that were overwritten are noticed, whichever bit it was, and never by a crash.
 #include <gtest/gtest.h>
 
-#include <cstring>
-
+#include "quire/phys/block_table.hpp"
+#include "quire/phys/frame_pool.hpp"
 #include "quire/phys/frame_sections.hpp"
 #include "unit/phys/frame_machine.hpp"
 
@@ -62,8 +62,10 @@ class FrameValidateTest : public ::testing::Test {
 
     size_t bits_at() const { return 0; }
     size_t masks_at() const { return layout.blocks * sizeof(BlockBits); }
-    size_t headers_at() const { return masks_at() + layout.masks * sizeof(BlockBits); }
+    size_t pools_at() const { return masks_at() + layout.masks * sizeof(BlockBits); }
+    size_t headers_at() const { return pools_at() + zones * sizeof(FramePool); }
     size_t sections_at() const { return headers_at() + layout.blocks * sizeof(BlockHeader); }
+    size_t groups_at() const { return sections_at() + layout.sections * sizeof(FrameSection); }
 
     Machine machine;
     FrameLayout layout;
@@ -91,7 +93,11 @@ TEST_F(FrameValidateTest, EveryBitOfTheHeadersOfListedBlocks) {
 TEST_F(FrameValidateTest, EveryBitOfTheHeadersOfOtherBlocksButTheirLinks) {
     for (const size_t block : {4u, 6u}) {
         SCOPED_TRACE(block);
-        EXPECT_EQ(unnoticed(headers_at() + block * sizeof(BlockHeader) + 8, 8), 0u);
+        // Nor is there anything that says for which mobility a full block is.
+        EXPECT_EQ(unnoticed(headers_at() + block * sizeof(BlockHeader) + 8, 7), 0u);
+        header(block).index ^= 2;
+        EXPECT_FALSE(machine.frames.validate().ok());
+        header(block).index ^= 2;
     }
 }
 
@@ -155,20 +161,31 @@ TEST_F(FrameValidateTest, AReleaseThatWasForgotten) {
 }
 
 TEST_F(FrameValidateTest, AFrameTooMany) {
-    // The allocator's own count would have to be wrong as well: it is found in the object.
-    const ZoneCounters dma = machine.frames.counters().of(Zone::dma);
-    auto* bytes = reinterpret_cast<unsigned char*>(&machine.frames);
-    size_t offset = 0;
-    while (std::memcmp(bytes + offset, &dma, sizeof(dma)) != 0)
-        ASSERT_LT(offset += alignof(ZoneCounters), sizeof(machine.frames));
-    const ZoneCounters more{dma.total + FrameCount(1), dma.free};
-    std::memcpy(bytes + offset, &more, sizeof(more));
+    // The pool's own count would have to be wrong as well.
+    FramePool& dma = at<FramePool>(pools_at(), 0);
+    ++dma.total;
     mask_of(0).set(0, 1);
     EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted,
                                  machine.map->usable_frames().value() + 21));
     mask_of(0).clear(0, 1);
-    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, dma.free.value()));
-    std::memcpy(bytes + offset, &dma, sizeof(dma));
+    EXPECT_TRUE(test::fails_with(machine.frames.validate(), Error::corrupted, dma.free));
+    --dma.total;
+}
+
+TEST_F(FrameValidateTest, CountersOfAPool) {
+    FramePool& direct = at<FramePool>(pools_at(), 1);
+    for (size_t* counter : {&direct.total, &direct.free, &direct.whole}) {
+        ++*counter;
+        EXPECT_EQ(machine.frames.validate().failure().error, Error::corrupted);
+        --*counter;
+    }
+    ++direct.fresh_groups;
+    EXPECT_EQ(machine.frames.validate().failure().error, Error::corrupted);
+    --direct.fresh_groups;
+}
+
+TEST_F(FrameValidateTest, EveryBitOfAGroupsState) {
+    EXPECT_EQ(unnoticed(groups_at(), 1), 0u);
 }
 
 TEST_F(FrameValidateTest, NamesTheBlock) {
