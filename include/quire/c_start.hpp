@@ -119,13 +119,7 @@ class CStart {
         platform_.use(start);
         const Status read = read_map(start);
         if (!read.ok()) return read;
-        const Result<KernelLayout> layout = detail::layout_from_c(start, view_);
-        if (!layout.ok()) return layout.failure();
-        layout_ = *layout;
-        const Result<size_t> fixed = detail::fixed_from_c(start, fixed_);
-        if (!fixed.ok()) return fixed.failure();
-        fixed_count_ = *fixed;
-        return {};
+        return set_layout(start);
     }
 
     // After prepare, with the same structure: starts the memory manager, and the functions of
@@ -154,17 +148,28 @@ class CStart {
         return detail::read_map_from_c(start, read, *builder_, information_);
     }
 
+    [[gnu::noinline]] Status set_layout(const StartParts& start) {
+        const Result<KernelLayout> layout = detail::layout_from_c(start, view_);
+        if (!layout.ok()) return layout.failure();
+        layout_ = *layout;
+        const Result<size_t> fixed = detail::fixed_from_c(start, fixed_);
+        if (!fixed.ok()) return fixed.failure();
+        fixed_count_ = *fixed;
+        return {};
+    }
+
     template <class Memory>
     [[gnu::noinline]] Status start_on(Memory& memory, const StartParts& start,
                                       const Format& format) {
-        const KernelParts parts{map_,      layout_, Span<const FixedMapping>(fixed_, fixed_count_),
-                                platform_, tlb_,    HeapOptions()};
+        parts_.end();
+        parts_.make(map_, layout_, Span<const FixedMapping>(fixed_, fixed_count_), platform_, tlb_,
+                    HeapOptions());
         const size_t half = start.boot_window_pages / 2;
-        const PageRange pages(page_of(VirtualAddress(start.boot_window)) + PageCount(half),
-                              PageCount(start.boot_window_pages - half));
-        auto* const entries = static_cast<typename Format::Entry*>(start.boot_window_entries);
-        const Status status =
-            memory.start(parts, format, BootWindow<Format>{pages, entries + half});
+        boot_window_.pages = PageRange(page_of(VirtualAddress(start.boot_window)) + PageCount(half),
+                                       PageCount(start.boot_window_pages - half));
+        boot_window_.entries =
+            static_cast<typename Format::Entry*>(start.boot_window_entries) + half;
+        const Status status = memory.start(*parts_, format, boot_window_);
         if (!status.ok()) return status;
         started_ = true;
         use_from_c(memory);
@@ -176,6 +181,8 @@ class CStart {
     bool started_ = false;
     MemoryMap map_;
     // In here and not on the stack, which may be small.
+    Late<KernelParts> parts_;
+    BootWindow<Format> boot_window_;
     Late<detail::BootReader<Format, Cpu>> reader_;
     Late<MemoryMapBuilder> builder_;
     BootInformation information_;

@@ -104,7 +104,10 @@ class KernelMemory {
     Status map_direct(PageTable& table, const KernelParts& parts);
     Status map_metadata(PageTable& table, BootFrames& boot, const KernelParts& parts);
     Status start_frames(const KernelParts& parts, BootFrames& boot);
-    Status start_space(const KernelParts& parts);
+    void start_space(const KernelParts& parts);
+    Status adopt_fixed(const KernelParts& parts);
+    Status adopt_direct_map(const KernelParts& parts);
+    Status adopt_own();
     Status start_heap(const KernelParts& parts);
     // How many frames, from frame 0 up, the direct map has room for; none without one.
     FrameCount shown_frames(const KernelParts& parts) const;
@@ -117,8 +120,6 @@ class KernelMemory {
     };
 
   private:
-    Status adopt_fixed(const KernelParts& parts);
-    Status adopt_direct_map(const KernelParts& parts);
     Status keep_unmapped(const PageRange& pages, const char* name);
 
   protected:

@@ -82,10 +82,11 @@ class KernelMemoryOn final : public KernelMemory {
     // The first page of the layout's windows shows the leaf table that decides about them all.
     static constexpr PageCount window_pages{1 + BootAccess::most_pages};
 
-    Status build(const KernelParts& parts, const Format& format,
-                 const BootWindow<Format>& boot_window);
-    Status fill(FormatPageTable<Format, BootAccess>& table, const KernelParts& parts);
-    Status open_active_table(const KernelParts& parts, const Format& format);
+    [[gnu::noinline]] Status build(const KernelParts& parts, const Format& format,
+                                   const BootWindow<Format>& boot_window);
+    [[gnu::noinline]] Status fill(FormatPageTable<Format, BootAccess>& table,
+                                  const KernelParts& parts);
+    [[gnu::noinline]] Status open_active_table(const KernelParts& parts, const Format& format);
     void roll_back_boot();
 
     Cpu cpu_;
@@ -116,7 +117,11 @@ Status KernelMemoryOn<Format, Cpu, Reach>::start(const KernelParts& parts, const
     cpu_.load_root(boot_table_->root());
     status = open_active_table(parts, format);
     if (status.ok()) status = start_frames(parts, *boot_frames_);
-    if (status.ok()) status = start_space(parts);
+    if (!status.ok()) return status;
+    start_space(parts);
+    status = adopt_fixed(parts);
+    if (status.ok()) status = adopt_direct_map(parts);
+    if (status.ok()) status = adopt_own();
     if (status.ok()) status = start_heap(parts);
     return status;
 }

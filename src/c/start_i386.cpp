@@ -12,12 +12,14 @@ namespace {
 
 constinit CStart<X86_32, X86Cpu> c_kernel;
 
-Status start_on_this_cpu(const StartParts& start) {
-    const Status prepared = c_kernel.prepare(start);
-    if (!prepared.ok()) return prepared;
+[[gnu::noinline]] int prepare(const StartParts& start) {
+    return code_for_c(c_kernel.prepare(start));
+}
+
+[[gnu::noinline]] int start_prepared(const StartParts& start) {
     const X86Features features = x86_features();
     x86_enable(features);
-    return c_kernel.start(start, X86_32(features));
+    return code_for_c(c_kernel.start(start, X86_32(features)));
 }
 
 }  // namespace
@@ -25,7 +27,8 @@ Status start_on_this_cpu(const StartParts& start) {
 }  // namespace quire
 
 extern "C" int quire_start(const struct quire_start* start) {
-    return quire::code_for_c(quire::start_on_this_cpu(*start));
+    const int error = quire::prepare(*start);
+    return error == QUIRE_OK ? quire::start_prepared(*start) : error;
 }
 
 #endif

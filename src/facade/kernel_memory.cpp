@@ -151,14 +151,14 @@ Status KernelMemory::keep_unmapped(const PageRange& pages, const char* name) {
 
 // What the direct map shows, and the addresses between, at which nothing else is to appear.
 Status KernelMemory::adopt_direct_map(const KernelParts& parts) {
+    if (reach_ != TableReach::direct) return {};
     constexpr const char* hole = "direct map, no RAM here";
     PageRange rest = parts.layout.direct_map;
     for (ShownRuns runs(parts.map, shown_frames(parts)); runs.next();) {
         const PageRange pages = runs.pages(parts.layout.direct_map);
         const PageCount skipped = pages.first() - rest.first();
-        const Status kept = keep_unmapped(rest.prefix(skipped), hole);
-        if (!kept.ok()) return kept;
-        const Status adopted = space_->adopt(pages, runs.attributes(), "direct map");
+        Status adopted = keep_unmapped(rest.prefix(skipped), hole);
+        if (adopted.ok()) adopted = space_->adopt(pages, runs.attributes(), "direct map");
         if (!adopted.ok()) return adopted;
         rest = rest.without_prefix(skipped + pages.count());
     }
@@ -188,17 +188,16 @@ Status KernelMemory::start_frames(const KernelParts& parts, BootFrames& boot) {
     return {};
 }
 
-Status KernelMemory::start_space(const KernelParts& parts) {
+void KernelMemory::start_space(const KernelParts& parts) {
     space_.make(SpaceParts{*table_, FrameSource(*frames_), *zeroer_, parts.tlb, parts.platform,
                            parts.layout.view},
                 parts.layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::in_itself);
-    Status adopted = adopt_fixed(parts);
-    if (adopted.ok() && reach_ == TableReach::direct) adopted = adopt_direct_map(parts);
-    if (adopted.ok()) {
-        adopted = space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
-    }
-    if (adopted.ok()) adopted = space_->adopt(windows_, Attributes{}, "windows");
-    return adopted;
+}
+
+// Quire's own pages.
+Status KernelMemory::adopt_own() {
+    const Status adopted = space_->adopt(metadata_, Attributes{kernel_data, {}}, "frame metadata");
+    return adopted.ok() ? space_->adopt(windows_, Attributes{}, "windows") : adopted;
 }
 
 Status KernelMemory::start_heap(const KernelParts& parts) {

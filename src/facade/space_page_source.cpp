@@ -3,31 +3,20 @@
 
 namespace quire {
 
-namespace {
-
-Result<PageCount> whole_pages(size_t bytes) {
-    if (bytes % page_size != 0) return Failure{Error::misaligned, bytes};
-    return PageCount(bytes >> page_shift);
-}
-
-}  // namespace
-
 Result<PageRange> SpacePageSource::pages_of(void* address, size_t bytes) const {
     const VirtualAddress first = view_.address(address);
     if (offset_in_page(first) != 0) return Failure{Error::misaligned, first.value()};
-    const Result<PageCount> count = whole_pages(bytes);
-    if (!count.ok()) return count.failure();
-    return PageRange::from(page_of(first), *count);
+    if (bytes % page_size != 0) return Failure{Error::misaligned, bytes};
+    return PageRange::from(page_of(first), PageCount(bytes >> page_shift));
 }
 
 Result<void*> SpacePageSource::reserve(size_t bytes, size_t alignment) {
-    const Result<PageCount> count = whole_pages(bytes);
-    if (!count.ok()) return count.failure();
+    if (bytes % page_size != 0) return Failure{Error::misaligned, bytes};
     if (alignment % page_size != 0) return Failure{Error::misaligned, alignment};
     AllocateOptions options;
     options.name = name_;
     options.placement.alignment = PageCount(alignment >> page_shift);
-    const Result<PageRange> pages = space_.reserve(*count, options);
+    const Result<PageRange> pages = space_.reserve(PageCount(bytes >> page_shift), options);
     if (!pages.ok()) return pages.failure();
     return view_.pointer(address_of(pages->first()));
 }

@@ -78,10 +78,6 @@ size_t HeapCore::natural_alignment(size_t bytes) const {
     return natural ? bytes : 1;
 }
 
-Result<void*> HeapCore::allocate(size_t bytes, Fill fill) {
-    return allocate_aligned(bytes, natural_alignment(bytes), fill);
-}
-
 Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fill) {
     if (!started()) return Failure{Error::bad_argument};
     if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};

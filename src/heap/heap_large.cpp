@@ -14,19 +14,11 @@ constexpr size_t pages_bytes(size_t bytes) {
 
 }  // namespace
 
-bool HeapCore::has_room_for_record() const {
-    for (const Arena& arena : arenas())
-        if (arena.store().has_room(large_record_shift)) return true;
-    return false;
-}
-
-// There must be room. Null when the page source fails.
-LargeBlock* HeapCore::allocate_large_record() {
-    for (Arena& arena : arenas()) {
-        if (!arena.store().has_room(large_record_shift)) continue;
-        return reinterpret_cast<LargeBlock*>(arena.store().allocate(pages_, large_record_shift));
-    }
-    trap();
+// Null when no arena has room for a record.
+MetadataStore* HeapCore::store_with_room() {
+    for (Arena& arena : arenas())
+        if (arena.store().has_room(large_record_shift)) return &arena.store();
+    return nullptr;
 }
 
 void HeapCore::free_large_record(LargeBlock& large) {
@@ -52,17 +44,18 @@ LargeBlock* HeapCore::create_large(size_t bytes, size_t alignment, size_t headro
         undo_reserve_large(base, reserved, 0);
         return nullptr;
     }
-    LargeBlock* const record = allocate_large_record();
+    unsigned char* const record = store_with_room()->allocate(pages_, large_record_shift);
     if (record == nullptr) {
         undo_reserve_large(base, reserved, committed);
         return nullptr;
     }
-    return construct_at(record, LargeBlock{nullptr, nullptr, base, bytes, committed, reserved});
+    return construct_at(reinterpret_cast<LargeBlock*>(record),
+                        LargeBlock{nullptr, nullptr, base, bytes, committed, reserved});
 }
 
 // As create_large; makes room for the record, and does without headroom and empty spans if it must.
 LargeBlock* HeapCore::find_large(size_t bytes, size_t alignment, size_t headroom) {
-    const bool further_arena = !has_room_for_record();
+    const bool further_arena = store_with_room() == nullptr;
     if (further_arena && !add_arena()) return nullptr;
     LargeBlock* large = create_large(bytes, alignment, headroom);
     if (large == nullptr && headroom != 0) large = create_large(bytes, alignment, 0);

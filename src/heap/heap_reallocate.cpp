@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Changing a block's size.
 #include "quire/base/traits.hpp"
+#include "quire/config.hpp"
 #include "quire/heap/heap_core.hpp"
 
 namespace quire::heap_internal {
@@ -13,7 +14,8 @@ constexpr size_t most_headroom = size_t{16} << 20;
 }  // namespace
 
 void HeapCore::undo_allocation(void* block) {
-    static_cast<void>(free(block));
+    const Status freed = free(block);
+    if (debug_checks && !freed.ok()) trap();
 }
 
 // What was allocated takes the place of the block, whose pages may go back with it.

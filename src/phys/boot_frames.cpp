@@ -15,20 +15,21 @@ bool adjoin(const FrameRange& high, const FrameRange& low) {
 BootFrames::BootFrames(const MemoryMap& map, const FrameRange& reachable)
     : map_(map), reachable_(reachable) {}
 
-Result<Frame> BootFrames::allocate_frame() {
-    const Result<FrameRange> run = allocate_run(FrameCount(1));
-    if (!run.ok()) return run.failure();
-    return run->first();
-}
-
 Result<FrameRange> BootFrames::allocate_run(FrameCount count) {
     if (count == FrameCount(0)) return Failure{Error::zero_size, 0};
+    const Result<Frame> first = take_highest(count);
+    if (!first.ok()) return first.failure();
+    return FrameRange(*first, count);
+}
+
+// The first frame of the highest run there is.
+Result<Frame> BootFrames::take_highest(FrameCount count) {
     if (closed_) return Failure{Error::out_of_frames, count.value()};
     const Gap gap = highest_gap(count);
     if (!gap.found) return Failure{Error::out_of_frames, count.value()};
-    const FrameRange run(gap.last - (count - FrameCount(1)), count);
-    if (!give(run, gap.run_below)) return Failure{Error::too_many, capacity};
-    return run;
+    const Frame first = gap.last - (count - FrameCount(1));
+    if (!give(FrameRange(first, count), gap.run_below)) return Failure{Error::too_many, capacity};
+    return first;
 }
 
 // Remembers a run that starts at the top of a gap above the given run `below`. It adjoins the given
@@ -60,6 +61,11 @@ Status BootFrames::free_frame(Frame frame) {
         ++at;
     if (at == runs_) return Failure{Error::already_free, frame.value()};
 
+    return remove_frame(at, frame);
+}
+
+// Takes a frame out of a run.
+Status BootFrames::remove_frame(size_t at, Frame frame) {
     const FrameRange run = given_[at];
     const FrameRange below = run.prefix(frame - run.first());
     const FrameRange above = run.without_prefix(below.count() + FrameCount(1));

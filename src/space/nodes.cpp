@@ -29,11 +29,12 @@ Status SpaceCore::want_nodes(size_t nodes) const {
 
 // Leaves everything as it was when it fails.
 void SpaceCore::add_node_page() {
-    const auto region = insert_region({.pages = PageCount(1),
-                                       .attributes = {read_write | Protection::global},
-                                       .backing = Backing::anonymous,
-                                       .name = "region nodes",
-                                       .placement = anywhere});
+    static constexpr Wanted wanted{.pages = PageCount(1),
+                                   .attributes = {read_write | Protection::global},
+                                   .backing = Backing::anonymous,
+                                   .name = "region nodes",
+                                   .placement = anywhere};
+    const auto region = insert_region(wanted);
     if (!region.ok()) return;
     const Page page = (*region)->pages.first();
     if (!populate_page(page, (*region)->attributes).ok()) {

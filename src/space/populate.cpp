@@ -28,24 +28,24 @@ void SpaceCore::undo_take_frame(Frame frame) const {
 
 Status SpaceCore::populate(const PageRange& pages, const Attributes& attributes,
                            FrameCount longest_run) {
-    Population population{pages, attributes};
-    const Status filled = fill(population, longest_run);
+    population_ = Population{pages, attributes, longest_run};
+    const Status filled = fill();
     if (!filled.ok()) {
-        undo_gather(population);
-        undo_fill(population);
+        undo_gather();
+        undo_fill();
     }
     return filled;
 }
 
-Status SpaceCore::fill(Population& population, FrameCount longest_run) {
+Status SpaceCore::fill() {
+    Population& population = population_;
     while (population.done < population.pages.count()) {
-        const Status gathered = gather(population, longest_run);
+        const Status gathered = gather();
         if (!gathered.ok()) return gathered;
         const PageCount count = as_pages(population.ready.count());
-        auto change = table_.map(PageRange(population.pages.first() + population.done, count),
-                                 population.ready.first(), population.attributes);
-        if (!change.ok()) return change.failure();
-        change->spend(tlb_);
+        const PageRange next(population.pages.first() + population.done, count);
+        const Status mapped = change_map(next, population.ready.first(), population.attributes);
+        if (!mapped.ok()) return mapped;
         population.done += count;
         population.ready = FrameRange();
     }
@@ -54,9 +54,10 @@ Status SpaceCore::fill(Population& population, FrameCount longest_run) {
 
 // Takes frames for the pages that come next, as long as they follow one another; one that does not
 // is kept for the next time.
-Status SpaceCore::gather(Population& population, FrameCount longest_run) {
+Status SpaceCore::gather() {
+    Population& population = population_;
     const FrameCount wanted =
-        min(longest_run, as_frames(population.pages.count() - population.done));
+        min(population.longest_run, as_frames(population.pages.count() - population.done));
     FrameRange& ready = population.ready;
     if (population.has_ahead) {
         ready = FrameRange(population.ahead, FrameCount(1));
@@ -78,15 +79,15 @@ Status SpaceCore::gather(Population& population, FrameCount longest_run) {
     return {};
 }
 
-void SpaceCore::undo_gather(const Population& population) const {
-    for (const Frame frame : population.ready)
+void SpaceCore::undo_gather() const {
+    for (const Frame frame : population_.ready)
         undo_take_frame(frame);
-    if (population.has_ahead) undo_take_frame(population.ahead);
+    if (population_.has_ahead) undo_take_frame(population_.ahead);
 }
 
-void SpaceCore::undo_fill(const Population& population) {
-    if (population.done == PageCount(0)) return;
-    must(change_unmap(population.pages.prefix(population.done), UnmappedFrames::release),
+void SpaceCore::undo_fill() {
+    if (population_.done == PageCount(0)) return;
+    must(change_unmap(population_.pages.prefix(population_.done), UnmappedFrames::release),
          "space: pages just mapped could not be unmapped");
 }
 
@@ -94,13 +95,9 @@ void SpaceCore::undo_fill(const Population& population) {
 Status SpaceCore::populate_page(Page page, const Attributes& attributes) {
     const auto frame = take_cleared_frame();
     if (!frame.ok()) return frame.failure();
-    auto change = table_.map(PageRange(page, PageCount(1)), *frame, attributes);
-    if (!change.ok()) {
-        undo_take_frame(*frame);
-        return change.failure();
-    }
-    change->spend(tlb_);
-    return {};
+    const Status mapped = change_map(PageRange(page, PageCount(1)), *frame, attributes);
+    if (!mapped.ok()) undo_take_frame(*frame);
+    return mapped;
 }
 
 // The reservation that all of the pages belong to, or null.

@@ -18,15 +18,23 @@ struct Failure {
     friend constexpr bool operator==(const Failure&, const Failure&) = default;
 };
 
+// Says that a Result's value is to be made where it lies, from the arguments that follow.
+struct InPlace {};
+inline constexpr InPlace in_place;
+
 // A value of type T or a Failure. Reading the value of a failed result traps; so does asking a
-// good one for its failure.
+// good one for its failure. What it holds of a failure is laid out so that results of one word fit
+// into two registers, where the ABI has that.
 template <class T>
 class [[nodiscard]] Result {
   public:
     constexpr Result(const T& value) : value_(value), ok_(true) {}
     constexpr Result(T&& value) : value_(quire::move(value)), ok_(true) {}
-    constexpr Result(Failure failure) : failure_(failure), ok_(false) {}
-    constexpr Result(Error error) : failure_{error, 0}, ok_(false) {}
+    template <class... Arguments>
+    constexpr explicit Result(InPlace, Arguments&&... arguments)
+        : value_(static_cast<Arguments&&>(arguments)...), ok_(true) {}
+    constexpr Result(Failure failure) : where_(failure.where), error_(failure.error), ok_(false) {}
+    constexpr Result(Error error) : Result(Failure{error, 0}) {}
 
     constexpr Result(const Result& other)
         requires(is_trivially_copyable<T>)
@@ -40,11 +48,11 @@ class [[nodiscard]] Result {
     constexpr Result& operator=(Result&& other)
         requires(is_trivially_copyable<T>)
     = default;
-    constexpr Result(Result&& other) : failure_{}, ok_(other.ok_) {
+    constexpr Result(Result&& other) : where_(0), error_(other.error_), ok_(other.ok_) {
         if (ok_) {
             quire::construct_at(&value_, quire::move(other.value_));
         } else {
-            failure_ = other.failure_;
+            where_ = other.where_;
         }
     }
     constexpr ~Result()
@@ -78,15 +86,16 @@ class [[nodiscard]] Result {
 
     constexpr Failure failure() const {
         if (ok_) trap();
-        return failure_;
+        return Failure{error_, where_};
     }
     constexpr Error error() const { return failure().error; }
 
   private:
     union {
         T value_;
-        Failure failure_;
+        uint64_t where_;  // of a failure
     };
+    Error error_{};
     bool ok_;
 };
 
@@ -94,21 +103,22 @@ class [[nodiscard]] Result {
 template <>
 class [[nodiscard]] Result<void> {
   public:
-    constexpr Result() : failure_{}, ok_(true) {}
-    constexpr Result(Failure failure) : failure_(failure), ok_(false) {}
-    constexpr Result(Error error) : failure_{error, 0}, ok_(false) {}
+    constexpr Result() = default;
+    constexpr Result(Failure failure) : where_(failure.where), error_(failure.error), ok_(false) {}
+    constexpr Result(Error error) : Result(Failure{error, 0}) {}
 
     constexpr bool ok() const { return ok_; }
     constexpr explicit operator bool() const { return ok_; }
     constexpr Failure failure() const {
         if (ok_) trap();
-        return failure_;
+        return Failure{error_, where_};
     }
     constexpr Error error() const { return failure().error; }
 
   private:
-    Failure failure_;
-    bool ok_;
+    uint64_t where_ = 0;
+    Error error_{};
+    bool ok_ = true;
 };
 
 using Status = Result<void>;

@@ -35,7 +35,9 @@ class HeapCore {
     Status start(PageSource& pages, const HeapOptions& options);
     void stop();
 
-    Result<void*> allocate(size_t bytes, Fill fill);
+    Result<void*> allocate(size_t bytes, Fill fill) {
+        return allocate_aligned(bytes, natural_alignment(bytes), fill);
+    }
     Result<void*> allocate_aligned(size_t bytes, size_t alignment, Fill fill);
     // `block` must not be null.
     Result<void*> reallocate(void* block, size_t bytes);
@@ -102,8 +104,7 @@ class HeapCore {
     void* allocate_large(size_t bytes, size_t alignment, size_t headroom);
     LargeBlock* find_large(size_t bytes, size_t alignment, size_t headroom);
     LargeBlock* create_large(size_t bytes, size_t alignment, size_t headroom);
-    bool has_room_for_record() const;
-    LargeBlock* allocate_large_record();
+    MetadataStore* store_with_room();
     void undo_reserve_large(unsigned char* base, size_t reserved, size_t committed);
     void free_large_record(LargeBlock& large);
     Status free_large(const Block& block);
@@ -115,10 +116,10 @@ class HeapCore {
     // As locate; corrupted when the bytes behind the block were overwritten.
     Result<Block> locate_intact(const void* address) const;
     Status free_block(const Block& block);
-    void undo_allocation(void* block);
+    [[gnu::noinline]] void undo_allocation(void* block);
     bool fits_in_place(const Block& block, size_t bytes) const;
     Resized resize_in_place(void* address, size_t bytes, Shrink shrink);
-    Result<void*> replace(void* block, void* moved, size_t kept_bytes);
+    [[gnu::noinline]] Result<void*> replace(void* block, void* moved, size_t kept_bytes);
     size_t requested_of(const void* block) const;
     Failure misuse_of(const void* block) const;
     void resize_cell(const Block& block, size_t bytes);

@@ -119,23 +119,23 @@ class FormatPageTable final : public PageTable {
     Status check_pages(const PageRange& pages) const;
     [[gnu::noinline]] Status check_mapping(const PageRange& pages, Frame first,
                                            const Attributes& attributes) const;
-    Status fill(const PageRange& pages, const Filling& filling);
-    Result<size_t> count_tables(const Session& session, const PageRange& pages,
-                                const Filling& filling) const;
-    void fill_empty(const Session& session, const PageRange& pages, const Filling& filling,
-                    Reserve& reserve);
-    Frame make_table(const Session& session, const Cursor& cursor, const PageRange& pages,
-                     const Filling& filling, Reserve& reserve);
+    [[gnu::always_inline]] inline Status fill(const PageRange& pages);
+    [[gnu::noinline]] Status count_tables(const Session& session, const PageRange& pages);
+    [[gnu::noinline]] void fill_empty(const Session& session, const PageRange& pages);
+    [[gnu::noinline]] void prepare_table(const Session& session, Frame table, const Cursor& cursor,
+                                         const PageRange& pages);
+    [[gnu::noinline]] void fill_table(Entry* entries, Frame table, const Cursor& cursor,
+                                      const PageRange& pages) const;
     // detail/table_change.hpp
-    Result<Plan> plan_change(const Session& session, const PageRange& pages, Holes holes,
-                             const Change& change) const;
-    FlushRequest request_of(const Plan& plan) const;
-    void split(const Session& session, Cursor& cursor, Entry entry, Reserve& reserve);
-    void protect_present(const Session& session, const PageRange& pages, Protection protection,
-                         Reserve& reserve);
-    bool take_out(const Session& session, const PageRange& pages, UnmappedFrames frames,
-                  Reserve& reserve);
-    bool detach_vacant_tables(const Session& session, Page page);
+    [[gnu::noinline]] Status plan_change(const Session& session, const PageRange& pages,
+                                         Holes holes, const Change& change);
+    FlushRequest request_of_plan() const;
+    [[gnu::noinline]] Entry split(const Session& session, Cursor& cursor, Entry entry);
+    [[gnu::noinline]] void protect_present(const Session& session, const PageRange& pages,
+                                           Protection protection);
+    [[gnu::noinline]] bool take_out(const Session& session, const PageRange& pages,
+                                    UnmappedFrames frames);
+    [[gnu::noinline]] bool detach_vacant_tables(const Session& session, Page page);
     bool is_vacant_table(const Session& session, Frame table, unsigned level, Page page) const;
     void finish(const FlushRequest& request) override;
     void give_back(Frame first, unsigned level);
@@ -148,6 +148,12 @@ class FormatPageTable final : public PageTable {
     PageRange reach_;
     size_t table_frames_ = 0;
     Waiting waiting_ = Waiting::nothing;
+    // What is known of the change under way. Changes exclude one another, so this can stand here
+    // and not on the stack, which in a kernel is small.
+    Filling filling_;
+    Plan plan_;
+    Reserve reserve_;
+    Tour tour_;
 };
 
 }  // namespace quire

@@ -30,7 +30,7 @@ class BootFrames {
 
     // The highest free frame. Error::out_of_frames when none is left, Error::too_many when it would
     // need a run more than can be remembered; no change then. O(map entries + runs).
-    Result<Frame> allocate_frame();
+    Result<Frame> allocate_frame() { return take_highest(FrameCount(1)); }
     // `count` frames that follow one another, as high as possible. Free frames above stay
     // available. Error::zero_size, and as allocate_frame; no change then. O(map entries + runs).
     Result<FrameRange> allocate_run(FrameCount count);
@@ -56,8 +56,10 @@ class BootFrames {
         Frame last;
         size_t run_below = 0;
     };
+    Result<Frame> take_highest(FrameCount count);
     Gap highest_gap(FrameCount count) const;
     bool give(const FrameRange& run, size_t below);
+    [[gnu::noinline]] Status remove_frame(size_t at, Frame frame);
     void insert_run(size_t at, const FrameRange& run);
     void remove_run(size_t at);
 

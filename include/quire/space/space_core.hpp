@@ -73,11 +73,12 @@ class SpaceCore {
     };
     // A population under way.
     struct Population {
-        PageRange pages;
-        Attributes attributes;
-        PageCount done = {};     // pages mapped, from the first one on
-        FrameRange ready = {};   // frames in a row, cleared, not yet mapped
-        bool has_ahead = false;  // one more, which does not follow them
+        PageRange pages = {};
+        Attributes attributes = {};
+        FrameCount longest_run = {};  // of frames that are mapped by one call
+        PageCount done = {};          // pages mapped, from the first one on
+        FrameRange ready = {};        // frames in a row, cleared, not yet mapped
+        bool has_ahead = false;       // one more, which does not follow them
         Frame ahead = Frame(0);
     };
     // A page that was cut out of a large one.
@@ -110,10 +111,10 @@ class SpaceCore {
     // Frames behind pages (populate.cpp).
     Status populate(const PageRange& pages, const Attributes& attributes, FrameCount longest_run);
     Status populate_page(Page page, const Attributes& attributes);
-    Status fill(Population& population, FrameCount longest_run);
-    Status gather(Population& population, FrameCount longest_run);
-    void undo_gather(const Population& population) const;
-    void undo_fill(const Population& population);
+    [[gnu::noinline]] Status fill();
+    [[gnu::noinline]] Status gather();
+    void undo_gather() const;
+    void undo_fill();
     Result<Frame> take_cleared_frame();
     void undo_take_frame(Frame frame) const;
     Region* reservation_of(const PageRange& pages) const;
@@ -148,8 +149,9 @@ class SpaceCore {
     void changed() { spurious_in_a_row_ = 0; }
 
     // One change of the page table, spent.
-    Status change_map(const PageRange& pages, Frame first, const Attributes& attributes);
-    Status change_unmap(const PageRange& pages, UnmappedFrames frames);
+    [[gnu::noinline]] Status change_map(const PageRange& pages, Frame first,
+                                        const Attributes& attributes);
+    [[gnu::noinline]] Status change_unmap(const PageRange& pages, UnmappedFrames frames);
     Status change_protect(const PageRange& pages, Protection protection);
     // For what cannot fail unless somebody broke the page table: panics when it did.
     void must(const Status& status, const char* what) const;
@@ -171,6 +173,9 @@ class SpaceCore {
     unsigned spurious_in_a_row_ = 0;
     Departed departed_[departed_kept];
     size_t next_departed_ = 0;
+    // Operations exclude one another, so this can stand here and not on the stack, which in a
+    // kernel is small.
+    Population population_;
 };
 
 }  // namespace quire

@@ -26,7 +26,7 @@ class Cursor {
         : bytes_(bytes), session_(session), at_(pages.first()), last_(pages.last()) {}
 
     // Opens the root. Errors: as the access says.
-    Status start() { return open(bytes_.root(), Shape::root_level); }
+    [[gnu::noinline]] Status start() { return open_root(); }
     bool done() const { return done_; }
 
     // The first page of the range not yet passed.
@@ -46,27 +46,24 @@ class Cursor {
     bool is_recursive(Entry entry) const { return bytes_.is_recursive(level_, entry); }
 
     // Opens the table that the entry, as loaded from here, leads to.
-    Status descend(Entry entry) {
-        return open(bytes_.format().frame_of(level_, entry), level_ - 1);
-    }
-    // The same moves for a pass over what another pass has seen already: they cannot fail.
-    [[gnu::noinline]] void must_start() { must(start()); }
-    [[gnu::noinline]] void must_descend(Entry entry) { must(descend(entry)); }
-    [[gnu::noinline]] void must_advance() { must(advance()); }
+    [[gnu::noinline]] Status descend(Entry entry) { return open_below(entry); }
     // Goes to the slot after this one, from the root down when it lies in another table.
-    Status advance() {
-        const Page end = slot().last();
-        if (end >= last_) {
-            done_ = true;
-            return {};
-        }
-        at_ = end + PageCount(1);
-        if (level_ == Shape::root_level || Shape::index(at_, level_) != 0) return {};
-        return start();
+    [[gnu::noinline]] Status advance() { return leaves_table() ? open_root() : Status(); }
+
+    // The same moves for a pass over what another pass has seen already: they cannot fail.
+    [[gnu::noinline]] void must_start() { must(open_root()); }
+    [[gnu::noinline]] void must_descend(Entry entry) { must(open_below(entry)); }
+    [[gnu::noinline]] void must_advance() {
+        if (leaves_table()) must(open_root());
     }
 
   private:
-    [[gnu::noinline]] Status open(Frame table, unsigned level) {
+    // Inlined into each move, so that a move is one frame on the stack and not three.
+    [[gnu::always_inline]] Status open_root() { return open(bytes_.root(), Shape::root_level); }
+    [[gnu::always_inline]] Status open_below(Entry entry) {
+        return open(bytes_.format().frame_of(level_, entry), level_ - 1);
+    }
+    [[gnu::always_inline]] Status open(Frame table, unsigned level) {
         auto opened = bytes_.open(session_, table, level, at_);
         if (!opened.ok()) return opened.failure();
         opened_ = move(*opened);
@@ -74,6 +71,14 @@ class Cursor {
         table_ = table;
         level_ = level;
         return {};
+    }
+    // Passes the slot. Whether the next one is in another table.
+    bool leaves_table() {
+        const Page end = slot().last();
+        done_ = end >= last_;
+        if (done_) return false;
+        at_ = end + PageCount(1);
+        return level_ != Shape::root_level && Shape::index(at_, level_) == 0;
     }
 
     const Bytes& bytes_;

@@ -15,6 +15,8 @@ class Filling {
     using Entry = typename Format::Entry;
     using Shape = Geometry<Format>;
 
+    // Nothing; to be replaced.
+    Filling() = default;
     // Frames that follow one another, as the pages do.
     static Filling frames(const Format& format, Page page, Frame frame,
                           const Attributes& attributes) {
@@ -32,7 +34,7 @@ class Filling {
     // Whether a whole slot of that level can be filled by one entry.
     bool fits(unsigned level) const {
         if (level == 0) return true;
-        if (!format_.can_map_at(level) || content_ == Content::own_leaf_table) return false;
+        if (!format_->can_map_at(level) || content_ == Content::own_leaf_table) return false;
         const uint64_t distance = frame_.value() - page_.value();
         return content_ == Content::payload ||
                (distance & (Shape::slot_pages(level).value() - 1)) == 0;
@@ -42,13 +44,13 @@ class Filling {
     [[gnu::noinline]] Entry entry(unsigned level, Page page, Frame table) const {
         switch (content_) {
             case Content::payload:
-                return format_.absent(EntryKind::payload, payload_);
+                return format_->absent(EntryKind::payload, payload_);
             case Content::own_leaf_table:
-                return format_.leaf(level, table, attributes_);
+                return format_->leaf(level, table, attributes_);
             case Content::frames:
                 break;
         }
-        return format_.leaf(level, frame_ + as_frames(page - page_), attributes_);
+        return format_->leaf(level, frame_ + as_frames(page - page_), attributes_);
     }
 
     // Tables that it takes to fill a part of an empty slot of that level: each slot that is touched
@@ -71,19 +73,19 @@ class Filling {
 
     Filling(const Format& format, Content content, Page page, Frame frame,
             const Attributes& attributes, uint64_t value)
-        : format_(format),
+        : format_(&format),
           content_(content),
           attributes_(attributes),
           page_(page),
           frame_(frame),
           payload_(value) {}
 
-    const Format& format_;
-    Content content_;
+    const Format* format_ = nullptr;
+    Content content_ = Content::frames;
     Attributes attributes_;
     Page page_;
     Frame frame_;
-    uint64_t payload_;
+    uint64_t payload_ = 0;
 };
 
 }  // namespace quire::detail

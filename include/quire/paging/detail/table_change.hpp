@@ -17,15 +17,16 @@ Result<Invalidation> FormatPageTable<Format, Access>::protect(const PageRange& p
         return Failure{Error::unsupported, address_of(pages.first()).value()};
     }
     const Session session = bytes_.begin();
-    const auto plan = plan_change(session, pages, holes, Change{true, protection});
-    if (!plan.ok()) return plan.failure();
-    if (!plan->any) return Invalidation();
-    Reserve reserve(bytes_, session, source_);
-    const Status reserved = reserve.reserve(plan->tables);
-    if (!reserved.ok()) return reserved.failure();
-    protect_present(session, pages, protection, reserve);
-    table_frames_ += plan->tables;
-    return Invalidation(request_of(*plan));
+    Status ready = plan_change(session, pages, holes, Change{true, protection});
+    if (ready.ok()) ready = reserve_.reserve(session, source_, plan_.tables);
+    if (!ready.ok()) {
+        reserve_.roll_back_reserve(session, source_);
+        return ready.failure();
+    }
+    if (!plan_.any) return Invalidation();
+    protect_present(session, pages, protection);
+    table_frames_ += plan_.tables;
+    return Invalidation(request_of_plan());
 }
 
 template <PagingFormat Format, class Access>
@@ -33,34 +34,37 @@ template <PagingFormat Format, class Access>
 Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap(const PageRange& pages,
                                                                  UnmappedFrames frames,
                                                                  Holes holes) {
-    const Status range = check_pages(pages);
-    if (!range.ok()) return range.failure();
+    Status ready = check_pages(pages);
+    if (!ready.ok()) return ready.failure();
     if (waiting_ != Waiting::nothing) {
         return Failure{Error::busy, address_of(pages.first()).value()};
     }
     const Session session = bytes_.begin();
-    const auto plan = plan_change(session, pages, holes, Change{});
-    if (!plan.ok()) return plan.failure();
-    if (!plan->any) return UnmapInvalidation();
-    Reserve reserve(bytes_, session, source_);
-    const Status reserved = reserve.reserve(plan->tables);
-    if (!reserved.ok()) return reserved.failure();
-    const bool detached = take_out(session, pages, frames, reserve);
-    table_frames_ += plan->tables;
+    ready = plan_change(session, pages, holes, Change{});
+    if (ready.ok()) ready = reserve_.reserve(session, source_, plan_.tables);
+    if (!ready.ok()) {
+        reserve_.roll_back_reserve(session, source_);
+        return ready.failure();
+    }
+    if (!plan_.any) return UnmapInvalidation();
+    bool detached = take_out(session, pages, frames);
+    // Only tables at the two ends were entered; they may hold nothing else now.
+    detached = detach_vacant_tables(session, pages.first()) || detached;
+    detached = detach_vacant_tables(session, pages.last()) || detached;
+    table_frames_ += plan_.tables;
     // Nothing was translated there, and no table went that a walk may have passed through.
-    if (!plan->present && !detached) return UnmapInvalidation();
+    if (!plan_.present && !detached) return UnmapInvalidation();
     waiting_ = frames == UnmappedFrames::release ? Waiting::tables_and_frames : Waiting::tables;
-    return UnmapInvalidation(*this, request_of(*plan));
+    return Result<UnmapInvalidation>(in_place, *this, request_of_plan());
 }
 
 // What the change will need and concern; or the first entry that stands in its way.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-auto FormatPageTable<Format, Access>::plan_change(const Session& session, const PageRange& pages,
-                                                  Holes holes, const Change& change) const
-    -> Result<Plan> {
+Status FormatPageTable<Format, Access>::plan_change(const Session& session, const PageRange& pages,
+                                                    Holes holes, const Change& change) {
+    plan_ = Plan();
     Cursor cursor(bytes_, session, pages);
-    Plan plan;
     Status moved = cursor.start();
     while (moved.ok() && !cursor.done()) {
         const Entry entry = cursor.load();
@@ -77,35 +81,35 @@ auto FormatPageTable<Format, Access>::plan_change(const Session& session, const 
         }
         if (change.concerns(kind) && change.alters(format(), entry)) {
             const PageRange slot = cursor.slot();
-            if (!plan.any) plan.first = slot.first();
-            plan.last = slot.last();
-            plan.any = true;
-            plan.tables += Shape::tables_to_split(cursor.part(), cursor.level());
+            if (!plan_.any) plan_.first = slot.first();
+            plan_.last = slot.last();
+            plan_.any = true;
+            plan_.tables += Shape::tables_to_split(cursor.part(), cursor.level());
             if (kind == EntryKind::leaf) {
-                plan.present = true;
-                plan.global = plan.global || format().is_global(entry);
+                plan_.present = true;
+                plan_.global = plan_.global || format().is_global(entry);
             }
         }
         moved = cursor.advance();
     }
-    if (!moved.ok()) return moved.failure();
-    return plan;
+    return moved;
 }
 
 // The slots that change, whole: where a large page was split, pages of both sizes may be cached for
 // any address inside it until all of it is flushed (SDM vol. 3A 4.10.2.3).
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-FlushRequest FormatPageTable<Format, Access>::request_of(const Plan& plan) const {
-    return FlushRequest{root(), PageRange::between(plan.first, plan.last), plan.global};
+FlushRequest FormatPageTable<Format, Access>::request_of_plan() const {
+    return FlushRequest{root(), PageRange::between(plan_.first, plan_.last), plan_.global};
 }
 
-// Replaces the large page (or payload) at the cursor by a table that says the same.
+// Replaces the large page (or payload) at the cursor by a table that says the same. Returns what is
+// at the cursor now.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-void FormatPageTable<Format, Access>::split(const Session& session, Cursor& cursor, Entry entry,
-                                            Reserve& reserve) {
-    const Frame table = reserve.take();
+auto FormatPageTable<Format, Access>::split(const Session& session, Cursor& cursor, Entry entry)
+    -> Entry {
+    const Frame table = reserve_.take(session);
     const Entry link = format().table(table);
     // Once more when the CPU has set accessed or dirty meanwhile, so that neither is lost.
     do {
@@ -115,14 +119,14 @@ void FormatPageTable<Format, Access>::split(const Session& session, Cursor& curs
         for (unsigned index = 0; index < Format::entries; ++index)
             entries[index] = format().part(cursor.level(), entry, index);
     } while (!atomic::compare_exchange(cursor.entry(), entry, link));
-    cursor.must_descend(link);
+    return link;
 }
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 void FormatPageTable<Format, Access>::protect_present(const Session& session,
-                                                      const PageRange& pages, Protection protection,
-                                                      Reserve& reserve) {
+                                                      const PageRange& pages,
+                                                      Protection protection) {
     Cursor cursor(bytes_, session, pages);
     cursor.must_start();
     while (!cursor.done()) {
@@ -135,7 +139,7 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
         const bool changes =
             kind == EntryKind::leaf && format().with_protection(entry, protection) != entry;
         if (changes && !cursor.is_whole()) {
-            split(session, cursor, entry, reserve);
+            cursor.must_descend(split(session, cursor, entry));
             continue;
         }
         while (changes && !atomic::compare_exchange(cursor.entry(), entry,
@@ -150,38 +154,31 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 bool FormatPageTable<Format, Access>::take_out(const Session& session, const PageRange& pages,
-                                               UnmappedFrames frames, Reserve& reserve) {
+                                               UnmappedFrames frames) {
     bool detached = false;
-    {
-        Cursor cursor(bytes_, session, pages);
-        cursor.must_start();
-        while (!cursor.done()) {
-            const Entry entry = cursor.load();
-            const EntryKind kind = cursor.kind(entry);
-            if (kind != EntryKind::empty && !cursor.is_whole()) {
-                if (kind == EntryKind::table) {
-                    cursor.must_descend(entry);
-                } else {
-                    split(session, cursor, entry, reserve);
-                }
-                continue;
-            }
-            if (kind == EntryKind::table) {
-                const uint64_t table = format().frame_of(cursor.level(), entry).value();
-                atomic::store(cursor.entry(), format().absent(EntryKind::detached, table));
-                detached = true;
-            } else if (kind == EntryKind::leaf && frames == UnmappedFrames::release) {
-                const uint64_t first = format().frame_of(cursor.level(), entry).value();
-                atomic::store(cursor.entry(), format().absent(EntryKind::parked, first));
-            } else if (kind != EntryKind::empty) {
-                atomic::store(cursor.entry(), Format::empty);
-            }
-            cursor.must_advance();
+    Cursor cursor(bytes_, session, pages);
+    cursor.must_start();
+    while (!cursor.done()) {
+        const Entry entry = cursor.load();
+        const EntryKind kind = cursor.kind(entry);
+        if (kind != EntryKind::empty && !cursor.is_whole()) {
+            const bool leads_down = kind == EntryKind::table;
+            cursor.must_descend(leads_down ? entry : split(session, cursor, entry));
+            continue;
         }
+        if (kind == EntryKind::table) {
+            const uint64_t table = format().frame_of(cursor.level(), entry).value();
+            atomic::store(cursor.entry(), format().absent(EntryKind::detached, table));
+            detached = true;
+        } else if (kind == EntryKind::leaf && frames == UnmappedFrames::release) {
+            const uint64_t first = format().frame_of(cursor.level(), entry).value();
+            atomic::store(cursor.entry(), format().absent(EntryKind::parked, first));
+        } else if (kind != EntryKind::empty) {
+            atomic::store(cursor.entry(), Format::empty);
+        }
+        cursor.must_advance();
     }
-    // Only tables at the two ends were entered; they may hold nothing else now.
-    detached = detach_vacant_tables(session, pages.first()) || detached;
-    return detach_vacant_tables(session, pages.last()) || detached;
+    return detached;
 }
 
 // Detaches the tables on the way to a page that hold nothing, from the lowest up. Returns whether
@@ -229,21 +226,22 @@ template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 void FormatPageTable<Format, Access>::finish(const FlushRequest& request) {
     const Session session = bytes_.begin();
-    Tour tour(bytes_, session, request.pages);
-    for (auto step = tour.next(); *step != detail::TourStep::end; step = tour.next()) {
-        const bool detached = tour.link() == detail::TableLink::detached;
-        if (*step == detail::TourStep::leave) {
+    tour_.start(request.pages);
+    for (auto step = tour_.must_next(session); step != detail::TourStep::end;
+         step = tour_.must_next(session)) {
+        const bool detached = tour_.link() == detail::TableLink::detached;
+        if (step == detail::TourStep::leave) {
             if (!detached) continue;
-            give_back(tour.table(), 0);
+            give_back(tour_.table(), 0);
             --table_frames_;
             continue;
         }
-        const EntryKind kind = tour.kind();
-        if (is_vacant(kind) && !detached) atomic::store(tour.place(), Format::empty);
+        const EntryKind kind = tour_.kind();
+        if (is_vacant(kind) && !detached) atomic::store(tour_.place(), Format::empty);
         if (kind == EntryKind::parked) {
-            give_back(Frame(format().value_of(tour.entry())), tour.level());
+            give_back(Frame(format().value_of(tour_.entry())), tour_.level());
         } else if (kind == EntryKind::leaf && detached && waiting_ == Waiting::tables_and_frames) {
-            give_back(format().frame_of(tour.level(), tour.entry()), tour.level());
+            give_back(format().frame_of(tour_.level(), tour_.entry()), tour_.level());
         }
     }
     waiting_ = Waiting::nothing;

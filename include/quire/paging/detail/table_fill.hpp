@@ -10,17 +10,19 @@ namespace quire {
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 FormatPageTable<Format, Access>::FormatPageTable(Access& access, Format format)
-    : source_(no_frames_), bytes_(access, format) {}
+    : source_(no_frames_), bytes_(access, format), reserve_(bytes_), tour_(bytes_) {}
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Status FormatPageTable<Format, Access>::create(FrameSource source) {
     if (table_frames_ != 0) return Failure{Error::in_use, address_of(root()).value()};
     const Session session = bytes_.begin();
-    Reserve reserve(bytes_, session, source);
-    const Status reserved = reserve.reserve(1);
-    if (!reserved.ok()) return reserved;
-    const Frame root = reserve.take();
+    const Status reserved = reserve_.reserve(session, source, 1);
+    if (!reserved.ok()) {
+        reserve_.roll_back_reserve(session, source);
+        return reserved;
+    }
+    const Frame root = reserve_.take(session);
     auto opened = bytes_.open_unlinked(session, root);
     if (!opened.ok()) trap();
     Entry* const entries = opened->entries();
@@ -107,7 +109,8 @@ Result<Invalidation> FormatPageTable<Format, Access>::map(const PageRange& pages
                                                           const Attributes& attributes) {
     Status done = check_mapping(pages, first, attributes);
     if (done.ok()) {
-        done = fill(pages, Filling::frames(format(), pages.first(), first, attributes));
+        filling_ = Filling::frames(format(), pages.first(), first, attributes);
+        done = fill(pages);
     }
     if (!done.ok()) return done.failure();
     // No TLB holds anything about an entry that was not present (SDM vol. 3A 4.10.4.3).
@@ -120,7 +123,8 @@ Status FormatPageTable<Format, Access>::park(const PageRange& pages, uint64_t pa
     const Status range = check_pages(pages);
     if (!range.ok()) return range;
     if (payload >= payload_limit()) return Failure{Error::bad_argument, payload};
-    return fill(pages, Filling::payload(format(), payload));
+    filling_ = Filling::payload(format(), payload);
+    return fill(pages);
 }
 
 template <PagingFormat Format, class Access>
@@ -131,7 +135,8 @@ Result<Frame> FormatPageTable<Format, Access>::map_own_leaf_table(const PageRang
     if (Shape::first_of_table(pages.first(), 0) != Shape::first_of_table(pages.last(), 0)) {
         return Failure{Error::bad_argument, address_of(pages.last()).value()};
     }
-    const Status filled = fill(pages, Filling::own_leaf_table(format()));
+    filling_ = Filling::own_leaf_table(format());
+    const Status filled = fill(pages);
     if (!filled.ok()) return filled.failure();
     const Session session = bytes_.begin();
     Cursor cursor(bytes_, session, pages);
@@ -141,36 +146,36 @@ Result<Frame> FormatPageTable<Format, Access>::map_own_leaf_table(const PageRang
     return cursor.table();
 }
 
-// Fills the range, all of which must be empty, or changes nothing. Errors: already_mapped, busy,
-// out_of_frames, unreachable.
+// Fills the range as filling_ says, all of which must be empty, or changes nothing. Errors:
+// already_mapped, busy, out_of_frames, unreachable.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Status FormatPageTable<Format, Access>::fill(const PageRange& pages, const Filling& filling) {
+Status FormatPageTable<Format, Access>::fill(const PageRange& pages) {
     const Session session = bytes_.begin();
-    const auto tables = count_tables(session, pages, filling);
-    if (!tables.ok()) return tables.failure();
-    Reserve reserve(bytes_, session, source_);
-    const Status reserved = reserve.reserve(*tables);
-    if (!reserved.ok()) return reserved;
-    fill_empty(session, pages, filling, reserve);
-    table_frames_ += *tables;
-    return {};
+    Status ready = count_tables(session, pages);
+    if (ready.ok()) ready = reserve_.reserve(session, source_, plan_.tables);
+    if (!ready.ok()) {
+        reserve_.roll_back_reserve(session, source_);
+        return ready;
+    }
+    fill_empty(session, pages);
+    table_frames_ += plan_.tables;
+    return ready;
 }
 
-// How many tables the filling will need; or the first entry that stands in its way.
+// Counts the tables that the filling will need; or finds the first entry that stands in its way.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Result<size_t> FormatPageTable<Format, Access>::count_tables(const Session& session,
-                                                             const PageRange& pages,
-                                                             const Filling& filling) const {
+Status FormatPageTable<Format, Access>::count_tables(const Session& session,
+                                                     const PageRange& pages) {
+    plan_ = Plan();
     Cursor cursor(bytes_, session, pages);
-    size_t tables = 0;
     Status moved = cursor.start();
     while (moved.ok() && !cursor.done()) {
         const Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
         if (kind == EntryKind::empty) {
-            tables += filling.tables_needed(cursor.part(), cursor.level());
+            plan_.tables += filling_.tables_needed(cursor.part(), cursor.level());
             moved = cursor.advance();
             continue;
         }
@@ -181,14 +186,12 @@ Result<size_t> FormatPageTable<Format, Access>::count_tables(const Session& sess
         if (is_vacant(kind)) return Failure{Error::busy, cursor.address().value()};
         return Failure{Error::already_mapped, cursor.address().value()};
     }
-    if (!moved.ok()) return moved.failure();
-    return tables;
+    return moved;
 }
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-void FormatPageTable<Format, Access>::fill_empty(const Session& session, const PageRange& pages,
-                                                 const Filling& filling, Reserve& reserve) {
+void FormatPageTable<Format, Access>::fill_empty(const Session& session, const PageRange& pages) {
     Cursor cursor(bytes_, session, pages);
     cursor.must_start();
     while (!cursor.done()) {
@@ -200,11 +203,12 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
         } else if (kind != EntryKind::empty) {
             // It came filled with the table that it is in.
             cursor.must_advance();
-        } else if (level == 0 || (cursor.is_whole() && filling.fits(level))) {
-            atomic::store(cursor.entry(), filling.entry(level, cursor.at(), cursor.table()));
+        } else if (level == 0 || (cursor.is_whole() && filling_.fits(level))) {
+            atomic::store(cursor.entry(), filling_.entry(level, cursor.at(), cursor.table()));
             cursor.must_advance();
         } else {
-            const Frame table = make_table(session, cursor, pages, filling, reserve);
+            const Frame table = reserve_.take(session);
+            prepare_table(session, table, cursor, pages);
             const Entry link = format().table(table);
             atomic::store(cursor.entry(), link, MemoryOrder::release);
             // A leaf table is complete; in others there may be slots that need tables in turn.
@@ -217,25 +221,29 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
     }
 }
 
-// A table for the empty slot at the cursor, with everything in it that needs no further table.
+// Makes a frame the table for the empty slot at the cursor, with everything in it that needs no
+// further table.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Frame FormatPageTable<Format, Access>::make_table(const Session& session, const Cursor& cursor,
-                                                  const PageRange& pages, const Filling& filling,
-                                                  Reserve& reserve) {
-    const Frame table = reserve.take();
+void FormatPageTable<Format, Access>::prepare_table(const Session& session, Frame table,
+                                                    const Cursor& cursor, const PageRange& pages) {
     auto opened = bytes_.open_unlinked(session, table);
     if (!opened.ok()) trap();
-    Entry* const entries = opened->entries();
+    fill_table(opened->entries(), table, cursor, pages);
+}
+
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+void FormatPageTable<Format, Access>::fill_table(Entry* entries, Frame table, const Cursor& cursor,
+                                                 const PageRange& pages) const {
     const unsigned level = cursor.level() - 1;
-    const bool fits = filling.fits(level);
+    const bool fits = filling_.fits(level);
     Page page = cursor.slot().first();
     for (unsigned index = 0; index < Format::entries; ++index) {
         const bool filled = fits && pages.contains(Shape::slot(page, level));
-        entries[index] = filled ? filling.entry(level, page, table) : Format::empty;
+        entries[index] = filled ? filling_.entry(level, page, table) : Format::empty;
         if (index + 1 < Format::entries) page += Shape::slot_pages(level);
     }
-    return table;
 }
 
 }  // namespace quire

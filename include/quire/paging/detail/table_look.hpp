@@ -79,9 +79,10 @@ Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
     const Session session = bytes_.begin();
     bytes_.set_root(root);
     size_t tables = 0;
-    Tour tour(bytes_, session, Shape::all_pages());
-    for (auto step = tour.next(); !step.ok() || *step != detail::TourStep::end;
-         step = tour.next()) {
+    Tour tour(bytes_);
+    tour.start(Shape::all_pages());
+    for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
+         step = tour.next(session)) {
         if (!step.ok()) return step.failure();
         if (*step == detail::TourStep::leave) {
             ++tables;
@@ -107,9 +108,10 @@ Status FormatPageTable<Format, Access>::validate() const {
     const Session session = bytes_.begin();
     size_t tables = 0;
     size_t live[Format::levels] = {};  // entries of the tables under way that are not vacant
-    Tour tour(bytes_, session, Shape::all_pages());
-    for (auto step = tour.next(); !step.ok() || *step != detail::TourStep::end;
-         step = tour.next()) {
+    Tour tour(bytes_);
+    tour.start(Shape::all_pages());
+    for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
+         step = tour.next(session)) {
         if (!step.ok()) return step.failure();
         if (*step == detail::TourStep::leave) {
             // A table with nothing in it should have been detached.

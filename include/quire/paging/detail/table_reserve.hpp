@@ -23,35 +23,41 @@ template <PagingFormat Format, class Access>
 class TableReserve {
   public:
     using Bytes = TableBytes<Format, Access>;
+    using Session = typename Bytes::Session;
     using Entry = typename Format::Entry;
 
-    TableReserve(const Bytes& bytes, const typename Bytes::Session& session, FrameSource source)
-        : bytes_(bytes), session_(session), source_(source) {}
+    explicit TableReserve(const Bytes& bytes) : bytes_(bytes) {}
+    TableReserve(const TableReserve&) = delete;
+    TableReserve& operator=(const TableReserve&) = delete;
 
-    // Takes `count` frames, or none. Errors: as the source; unreachable (a frame above the
-    // format's highest, or not in reach of the access).
-    [[gnu::noinline]] Status reserve(size_t count) {
+    // Takes frames until there are `count`. Errors: as the source; unreachable (a frame above the
+    // format's highest, or not in reach of the access). The caller rolls back then.
+    [[gnu::noinline]] Status reserve(const Session& session, FrameSource source, size_t count) {
         while (count_ < count) {
-            const auto frame = source_.allocate_frame();
-            if (!frame.ok()) {
-                roll_back_reserve();
-                return frame.failure();
-            }
-            const Status added = add(*frame);
+            const auto frame = source.allocate_frame();
+            if (!frame.ok()) return frame.failure();
+            const Status added = add(session, *frame);
             if (!added.ok()) {
-                give_back(*frame);
-                roll_back_reserve();
+                refused_ = *frame;
+                has_refused_ = true;
                 return added;
             }
         }
         return {};
     }
+    // After a failure: gives back what was taken.
+    [[gnu::noinline]] void roll_back_reserve(const Session& session, FrameSource source) {
+        while (has_refused_ || count_ > 0) {
+            const Frame frame = exchange(has_refused_, false) ? refused_ : take(session);
+            must(source.free_frame(frame));
+        }
+    }
 
     // One of them, with anything in it. There must be one left.
-    [[gnu::noinline]] Frame take() {
+    [[gnu::noinline]] Frame take(const Session& session) {
         if (count_ == 0) trap();
         const Frame frame = first_;
-        auto opened = bytes_.open_unlinked(session_, frame);
+        auto opened = bytes_.open_unlinked(session, frame);
         if (!opened.ok()) trap();
         const Entry* entries = opened->entries();
         first_ = Frame(bytes_.format().value_of(entries[0]));
@@ -60,11 +66,11 @@ class TableReserve {
     }
 
   private:
-    [[gnu::noinline]] Status add(Frame frame) {
+    [[gnu::noinline]] Status add(const Session& session, Frame frame) {
         if (frame > Format::highest_frame) {
             return Failure{Error::unreachable, address_of(frame).value()};
         }
-        auto opened = bytes_.open_unlinked(session_, frame);
+        auto opened = bytes_.open_unlinked(session, frame);
         if (!opened.ok()) return opened.failure();
         Entry* entries = opened->entries();
         entries[0] = bytes_.format().absent(EntryKind::parked, first_.value());
@@ -72,18 +78,12 @@ class TableReserve {
         ++count_;
         return {};
     }
-    [[gnu::noinline]] void roll_back_reserve() {
-        while (count_ > 0)
-            give_back(take());
-    }
-    // The source takes back what it gave just now.
-    void give_back(Frame frame) { must(source_.free_frame(frame)); }
 
     const Bytes& bytes_;
-    const typename Bytes::Session& session_;
-    FrameSource source_;
     Frame first_;
     size_t count_ = 0;
+    Frame refused_;  // the last one taken, when it could not be added
+    bool has_refused_ = false;
 };
 
 }  // namespace quire::detail

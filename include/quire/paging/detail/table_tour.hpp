@@ -26,14 +26,19 @@ class TableTour {
     using Entry = typename Format::Entry;
     using Shape = Geometry<Format>;
 
-    // `pages` must not be empty.
-    TableTour(const Bytes& bytes, const Session& session, const PageRange& pages)
-        : bytes_(bytes), session_(session), pages_(pages) {
-        enter(Shape::root_level, bytes.root(), Page(0), TableLink::linked);
-    }
+    explicit TableTour(const Bytes& bytes) : bytes_(bytes) {}
 
-    // Errors: as the access says; the tour is over then.
-    [[gnu::noinline]] Result<TourStep> next();
+    // Begins anew; `pages` must not be empty.
+    void start(const PageRange& pages) {
+        pages_ = pages;
+        left_ = false;
+        enter(Shape::root_level, bytes_.root(), Page(0), TableLink::linked);
+    }
+    // All steps of a tour are taken in one session. Errors: as the access says; the tour is over
+    // then.
+    [[gnu::noinline]] Result<TourStep> next(const Session& session);
+    // For a second tour over what has been seen already: it cannot fail.
+    [[gnu::noinline]] TourStep must_next(const Session& session) { return next(session).value(); }
 
     unsigned level() const { return level_; }
     // Whether the root leads to the table.
@@ -83,10 +88,10 @@ class TableTour {
         close();
         enter(level_ - 1, table, slot().first(), linked ? link() : TableLink::detached);
     }
-    [[gnu::noinline]] Status open() {
+    [[gnu::noinline]] Status open(const Session& session) {
         auto opened = link() == TableLink::linked
-                          ? bytes_.open(session_, stage().table, level_, stage().first)
-                          : bytes_.open_unlinked(session_, stage().table);
+                          ? bytes_.open(session, stage().table, level_, stage().first)
+                          : bytes_.open_unlinked(session, stage().table);
         if (!opened.ok()) return opened.failure();
         opened_ = move(*opened);
         entries_ = opened_.entries();
@@ -94,7 +99,6 @@ class TableTour {
     }
 
     const Bytes& bytes_;
-    const Session& session_;
     PageRange pages_;
     typename Bytes::Opened opened_;
     Entry* entries_ = nullptr;  // of the open table; null between tables
@@ -105,7 +109,7 @@ class TableTour {
 };
 
 template <PagingFormat Format, class Access>
-Result<TourStep> TableTour<Format, Access>::next() {
+Result<TourStep> TableTour<Format, Access>::next(const Session& session) {
     if (left_) {
         if (level_ == Shape::root_level) return TourStep::end;
         left_ = false;
@@ -114,7 +118,7 @@ Result<TourStep> TableTour<Format, Access>::next() {
         descend();
     }
     if (entries_ == nullptr) {
-        const Status opened = open();
+        const Status opened = open(session);
         if (!opened.ok()) return opened.failure();
     }
     for (Stage& stage = stages_[level_]; stage.next < stage.end;) {
