@@ -7,6 +7,7 @@
 #include "quire/series.h"
 
 #include "console.h"
+#include "driver.h"
 #include "hal.h"
 #include "multiboot.h"
 #include "spaces.h"
@@ -17,15 +18,7 @@ extern char kernel_begin[], kernel_end[], virtual_offset[];
 extern pdirectory boot_directory;
 extern ptable boot_table;
 
-enum { LOW_MEMORY = 1 << 20, VISIBLE = 4 << 20, TEXT_SCREEN = 0xB8000, PAGE = 4096 };
-
-/* What the slot shows: the tables' entries side by side, and the directory last. */
-static pt_entry* const all_entries = (pt_entry*)0xFFC00000;
-static pd_entry* const own_directory = (pd_entry*)0xFFFFF000;
-
-/* A table that this kernel made and Quire knows nothing of. */
-static _Alignas(PAGE) ptable device_table;
-static const virtual_addr device = 0xE0000000;
+enum { LOW_MEMORY = 1 << 20, VISIBLE = 4 << 20, TEXT_SCREEN = 0xB8000 };
 
 static physical_addr physical_of(const void* pointer) {
     return (physical_addr)pointer - (physical_addr)virtual_offset;
@@ -33,9 +26,8 @@ static physical_addr physical_of(const void* pointer) {
 
 static void log_line(int severity, const char* text) {
     (void)severity;
-    label("");
     set_color(REFUSED);
-    print("log: %s\n", text);
+    print("  %s\n", text);
     set_color(PLAIN);
 }
 
@@ -79,21 +71,12 @@ static void adopt(void) {
     require(page.phys == physical_of(&boot_directory), "the kernel's own mapping");
 }
 
-/* A driver of this kernel's own: it never heard of Quire. */
-static void map_device_by_hand(void) {
-    own_directory[device >> 22] = physical_of(&device_table) | I86_PDE_PRESENT | I86_PDE_WRITABLE;
-    all_entries[device >> 12] = TEXT_SCREEN | I86_PTE_PRESENT | I86_PTE_WRITABLE;
-}
-
-static void see_the_device(void) {
-    require(series_query(device, &(struct series_page){0}) == QUIRE_NOT_MAPPED, "nothing yet");
-    map_device_by_hand();
+static void see_the_driver(void) {
+    const virtual_addr device = driver_map(0);
     struct series_page page;
     require(series_query(device, &page) == QUIRE_OK, "series_query");
     label("by hand");
     print("an entry written through the slot: 0x%08x shows 0x%08x\n", page.virt, page.phys);
-    require(*(volatile uint32_t*)device == *(volatile uint32_t*)(TEXT_SCREEN + virtual_offset),
-            "the text screen");
 }
 
 /* What this kernel made stays its own. */
@@ -101,12 +84,12 @@ static void keep_what_is_static(void) {
     const uint32_t before = pmmngr_get_free_block_count();
     label("static");
     print("freeing the boot directory, the boot table and the driver's table:\n");
-    const void* const tables[] = {&boot_directory, &boot_table, &device_table};
+    const void* const tables[] = {&boot_directory, &boot_table, &driver_tables[0]};
     for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); ++i) {
         pmmngr_free_block((void*)physical_of(tables[i]));
         require(series_last_error() != QUIRE_OK, "a static table was freed");
     }
-    vmmngr_unmapPageTable(vmmngr_get_directory(), device);
+    vmmngr_unmapPageTable(vmmngr_get_directory(), driver_map(0));
     require(series_last_error() == QUIRE_OK, "vmmngr_unmapPageTable");
     label("");
     print("unmapped: %u blocks more are free\n", pmmngr_get_free_block_count() - before);
@@ -123,7 +106,7 @@ void kernel_main(uint32_t magic, uint32_t information) {
     const bool waits = loader_says(&loader, "wait");
     start_blocks(&map);
     adopt();
-    see_the_device();
+    see_the_driver();
     const uint32_t at_first = pmmngr_get_free_block_count();
     two_spaces();
     page_faults();
