@@ -1,31 +1,28 @@
 // SPDX-License-Identifier: MIT
 // Random operations on a FrameAllocator, each compared with what FrameOracle says of it.
-//
-// A step is drawn from (seed, its number) and from the present state alone. So any selection of a
-// run's steps can be replayed, and a run that fails can be shrunk by leaving steps out.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "model/driver.hpp"
 #include "model/frames/frame_oracle.hpp"
 #include "unit/phys/frame_machine.hpp"
 
 namespace quire::test {
 
-// Numbers that look random, from a seed and a step's number (SplitMix64).
+// The choices of one step, from its random word (SplitMix64).
 class StepRandom {
   public:
-    StepRandom(uint64_t seed, uint64_t step) : state_(mix(mix(seed) + step)) {}
+    explicit StepRandom(uint64_t word) : state_(word) {}
     uint64_t next() { return mix(state_ += 0x9e3779b97f4a7c15); }
-    // 0 to n - 1.
-    uint64_t below(uint64_t n) { return next() % n; }
+    // 0 to n - 1; n at most 2^32.
+    uint64_t below(uint64_t n) { return (next() >> 32) * n >> 32; }
     // 1 to n, small numbers as likely as all large ones together.
     uint64_t size_up_to(uint64_t n) {
         uint64_t bits = 1;
@@ -53,7 +50,7 @@ struct ModelMachine {
 
 inline std::vector<ModelMachine> model_machines() {
     return {
-        {"one block", {{1, 511}}, Frame::highest},
+        {"one-block", {{1, 511}}, Frame::highest},
         {"islands",
          {{1, 1},
           {3, 1},
@@ -65,7 +62,7 @@ inline std::vector<ModelMachine> model_machines() {
           {1200, 1},
           {1535, 2}},
          800},
-        {"a small PC",
+        {"small-pc",
          {{0, 159},
           {0, 16, MemoryKind::low_memory},
           {256, 7900},
@@ -75,7 +72,7 @@ inline std::vector<ModelMachine> model_machines() {
           {6000, 4, MemoryKind::reserved},
           {8156, 16, MemoryKind::acpi_reclaimable}},
          6500},
-        {"three clusters",
+        {"clusters",
          {{1, 700},
           {1048576 - 300, 300},
           {1048576, 900},
@@ -86,17 +83,19 @@ inline std::vector<ModelMachine> model_machines() {
     };
 }
 
-class FrameModel {
+class FrameModel final : public model::World {
   public:
-    FrameModel(const ModelMachine& kind, uint64_t seed)
-        : seed_(seed),
-          machine_(std::make_unique<Machine>(kind.memory, Frame(kind.direct_limit))),
-          oracle_(*machine_->map, Frame(kind.direct_limit)) {}
+    explicit FrameModel(const ModelMachine& kind)
+        : map_(make_map(kind.memory)),
+          boot_(*map_, everything),
+          books_(FrameAllocator::metadata_bytes(*map_).value()),
+          oracle_(*map_, Frame(kind.direct_limit)) {
+        const Status started = frames_.start(boot_, books_.span(), Frame(kind.direct_limit));
+        if (!started.ok()) complain("start: ", describe(started.failure()));
+    }
 
-    // Does one step. What went wrong, or nothing.
-    std::optional<std::string> step(uint64_t number) {
-        StepRandom random(seed_, number);
-        wrong_.reset();
+    void step(uint64_t number, uint64_t word) override {
+        StepRandom random(word);
         // Phases in which memory fills and empties.
         const bool filling = number / 3000 % 2 == 0;
         const uint64_t choice = random.below(100);
@@ -108,39 +107,43 @@ class FrameModel {
             look_at_something(random);
         }
         check_counters();
-        return wrong_;
     }
-    // Everything at once: the allocator's own view, and each frame's.
-    std::optional<std::string> check_all() {
-        wrong_.reset();
-        const Status valid = frames().validate();
+    // The allocator's own view, and each frame's.
+    void validate() override {
+        const Status valid = frames_.validate();
         if (!valid.ok()) complain("validate: ", describe(valid.failure()));
-        for (size_t i = 0; i < oracle_.managed() && !wrong_; ++i) {
+        for (size_t i = 0; i < oracle_.managed(); ++i) {
             const bool free = oracle_.nth_state(i) == FrameOracle::State::free;
-            if (frames().is_free(Frame(oracle_.nth(i))) != free) {
+            if (frames_.is_free(Frame(oracle_.nth(i))) != free) {
                 complain("frame ", oracle_.nth(i),
                          free ? " should be free" : " should not be free");
             }
         }
-        if (frames().largest_free_run().value() != oracle_.largest_free_run()) {
+        if (frames_.largest_free_run().value() != oracle_.largest_free_run()) {
             complain("the largest free run is ", oracle_.largest_free_run());
         }
-        return wrong_;
+    }
+    std::string last_step() const override {
+        return std::string(did_) + " " + std::to_string(run_.count().value()) + " frames at " +
+               std::to_string(run_.first().value());
     }
 
   private:
     using State = FrameOracle::State;
-    FrameAllocator& frames() { return machine_->frames; }
 
     static std::string describe(const Failure& failure) {
         return std::string(to_string(failure.error)) + ", " + std::to_string(failure.where);
     }
     template <class... Parts>
-    void complain(const Parts&... parts) {
-        if (wrong_) return;
+    [[noreturn]] static void complain(const Parts&... parts) {
         std::ostringstream text;
         (text << ... << parts);
-        wrong_ = text.str();
+        throw model::Mismatch{text.str()};
+    }
+    // What last_step tells.
+    void note(const char* did, const FrameRange& run) {
+        did_ = did;
+        run_ = run;
     }
 
     // A frame's number, now and then of no frame at all.
@@ -156,25 +159,21 @@ class FrameModel {
         return oracle_.nth(at);
     }
     uint64_t taken_from(uint64_t first, uint64_t most) {
-        uint64_t count = 1;
-        while (count < most && oracle_.state(first + count) == State::taken)
-            ++count;
-        return count;
+        return std::max(uint64_t{1}, oracle_.length_of(first, most, State::taken));
     }
     void set_all(const FrameRange& run, State state) {
-        for (const Frame frame : run)
-            oracle_.set(frame.value(), state);
+        oracle_.set(run.first().value(), run.count().value(), state);
     }
     // The result must be what the oracle refuses with, or success when it does not.
     bool as_expected(const char* what, const FrameRange& run, const Status& result,
                      const std::optional<Failure>& expected) {
+        note(what, run);
         const std::optional<Failure> found =
             result.ok() ? std::nullopt : std::optional(result.failure());
         if (found == expected) return result.ok();
         complain(what, " ", run.count().value(), " frames at ", run.first().value(), ": ",
                  found ? describe(*found) : "success", " instead of ",
                  expected ? describe(*expected) : "success");
-        return false;
     }
 
     void allocate_something(StepRandom& random) {
@@ -182,7 +181,7 @@ class FrameModel {
         switch (random.below(8)) {
             case 0:
             case 1: {
-                const auto frame = frames().allocate(zone);
+                const auto frame = frames_.allocate(zone);
                 const FrameConstraints constraints{.zone = zone};
                 if (frame.ok()) {
                     took(FrameRange(*frame, FrameCount(1)), FrameCount(1), constraints);
@@ -195,7 +194,7 @@ class FrameModel {
             case 3: {
                 const unsigned order = static_cast<unsigned>(random.below(12));
                 const FrameCount count(uint64_t{1} << order);
-                check_run(frames().allocate_order(order, zone), count,
+                check_run(frames_.allocate_order(order, zone), count,
                           {.zone = zone, .alignment = count});
                 return;
             }
@@ -216,7 +215,7 @@ class FrameModel {
             constraints.boundary = FrameCount(uint64_t{1} << random.below(13));
         }
         if (random.one_in(3)) constraints.highest = Frame(some_frame(random));
-        const auto run = frames().allocate_run(count, constraints);
+        const auto run = frames_.allocate_run(count, constraints);
         if (constraints.boundary != FrameCount(0) && count > constraints.boundary) {
             const bool refusal =
                 !run.ok() && run.failure() == Failure{Error::bad_argument, count.value()};
@@ -235,26 +234,27 @@ class FrameModel {
     }
     void took(const FrameRange& run, FrameCount count, const FrameConstraints& constraints) {
         const uint64_t first = run.first().value();
+        note("got", run);
         if (run.count() != count || !oracle_.meets(first, count.value(), constraints)) {
-            return complain("got ", run.count().value(), " frames at ", first, " for ",
-                            count.value(), ", against the constraints");
+            complain("got ", run.count().value(), " frames at ", first, " for ", count.value(),
+                     ", against the constraints");
         }
         const auto not_free = oracle_.refusal_of_allocate_at(first, count.value());
-        if (not_free) return complain("gave out frame ", not_free->where, " that was not free");
+        if (not_free) complain("gave out frame ", not_free->where, " that was not free");
         // Nothing scarcer than needed.
         const Zone scarcest = oracle_.zone_of(first);
         if (scarcest != constraints.zone) {
             const Zone better = static_cast<Zone>(static_cast<size_t>(scarcest) + 1);
             if (oracle_.fits(count.value(), constraints, better)) {
-                return complain(count.value(), " frames at ", first,
-                                " lie in a scarcer zone than needed");
+                complain(count.value(), " frames at ", first, " lie in a scarcer zone than needed");
             }
         }
         set_all(run, State::taken);
     }
     void refused(const Failure& failure, FrameCount count, const FrameConstraints& constraints) {
+        note("was refused", FrameRange(Frame(0), count));
         if (failure != Failure{Error::out_of_frames, count.value()}) {
-            return complain("a run of ", count.value(), " was refused: ", describe(failure));
+            complain("a run of ", count.value(), " was refused: ", describe(failure));
         }
         if (oracle_.fits(count.value(), constraints, Zone::dma)) {
             complain("there was room for a run of ", count.value());
@@ -264,16 +264,18 @@ class FrameModel {
         const uint64_t first = some_frame(random);
         const FrameRange run = run_of(first, random.one_in(100) ? 0 : random.size_up_to(600));
         const auto expected = oracle_.refusal_of_allocate_at(first, run.count().value());
-        if (as_expected("allocate_at", run, frames().allocate_at(run), expected)) {
+        if (as_expected("allocate_at", run, frames_.allocate_at(run), expected)) {
             set_all(run, State::taken);
         }
     }
     void allocate_batch(StepRandom& random, Zone zone) {
-        std::vector<Frame> batch(random.size_up_to(200));
-        const Status taken = frames().allocate_batch({batch.data(), batch.size()}, zone);
+        std::vector<Frame>& batch = batch_;
+        batch.resize(random.size_up_to(200));
+        const Status taken = frames_.allocate_batch({batch.data(), batch.size()}, zone);
         const bool enough = oracle_.free_up_to(zone) >= batch.size();
+        note("was refused a batch of", FrameRange(Frame(0), FrameCount(batch.size())));
         if (taken.ok() != enough)
-            return complain("a batch of ", batch.size(), enough ? " was refused" : " was given");
+            complain("a batch of ", batch.size(), enough ? " was refused" : " was given");
         if (!enough) return;
         for (const Frame frame : batch)
             took(FrameRange(frame, FrameCount(1)), FrameCount(1), {.zone = zone});
@@ -292,7 +294,7 @@ class FrameModel {
                 const uint64_t first = some_frame(random);
                 const FrameRange run = run_of(first, random.size_up_to(100));
                 const auto expected = oracle_.refusal_of_release(first, run.count().value());
-                const Status released = frames().release_reserved(run);
+                const Status released = frames_.release_reserved(run);
                 if (as_expected("release", run, released, expected)) set_all(run, State::free);
                 return;
             }
@@ -300,7 +302,7 @@ class FrameModel {
                 const Frame frame(some_taken_frame(random));
                 const FrameRange run(frame, FrameCount(1));
                 const auto expected = oracle_.refusal_of_free(frame.value(), 1);
-                if (as_expected("free frame", run, frames().free(frame), expected)) {
+                if (as_expected("free frame", run, frames_.free(frame), expected)) {
                     set_all(run, State::free);
                 }
                 return;
@@ -313,37 +315,39 @@ class FrameModel {
     }
     void free_run(const FrameRange& run) {
         const auto expected = oracle_.refusal_of_free(run.first().value(), run.count().value());
-        if (as_expected("free", run, frames().free(run), expected)) set_all(run, State::free);
+        if (as_expected("free", run, frames_.free(run), expected)) set_all(run, State::free);
     }
     void free_batch(StepRandom& random) {
-        std::vector<Frame> batch(random.size_up_to(100));
+        std::vector<Frame>& batch = batch_;
+        batch.resize(random.size_up_to(100));
         for (Frame& frame : batch)
             frame = Frame(some_taken_frame(random));
         // Now and then one that must not be there.
         if (random.one_in(4)) batch[random.below(batch.size())] = Frame(some_frame(random));
         std::optional<Failure> expected;
-        std::vector<Frame> freed;
+        size_t freed = 0;
         for (const Frame frame : batch) {
             expected = oracle_.refusal_of_free(frame.value(), 1);
             if (expected) break;
             oracle_.set(frame.value(), State::free);
-            freed.push_back(frame);
+            ++freed;
         }
-        const Status result = frames().free_batch({batch.data(), batch.size()});
+        const Status result = frames_.free_batch({batch.data(), batch.size()});
         as_expected("free_batch", FrameRange(batch[0], FrameCount(1)), result, expected);
         if (!expected) return;
-        for (const Frame frame : freed)
-            oracle_.set(frame.value(), State::taken);
+        for (size_t i = 0; i < freed; ++i)
+            oracle_.set(batch[i].value(), State::taken);
     }
 
     void look_at_something(StepRandom& random) {
         const uint64_t frame = some_frame(random);
         const bool free = oracle_.state(frame) == State::free;
-        if (frames().is_free(Frame(frame)) != free) complain("is_free says no truth of ", frame);
-        if (frames().zone_of(Frame(frame)) != oracle_.zone_of(frame)) complain("zone of ", frame);
+        note("looked at", FrameRange(Frame(frame), FrameCount(1)));
+        if (frames_.is_free(Frame(frame)) != free) complain("is_free says no truth of ", frame);
+        if (frames_.zone_of(Frame(frame)) != oracle_.zone_of(frame)) complain("zone of ", frame);
     }
     void check_counters() {
-        const FrameCounters counters = frames().counters();
+        const FrameCounters counters = frames_.counters();
         uint64_t total = 0;
         uint64_t free = 0;
         for (size_t i = 0; i < zones; ++i) {
@@ -359,29 +363,14 @@ class FrameModel {
         }
     }
 
-    uint64_t seed_;
-    std::unique_ptr<Machine> machine_;
+    std::unique_ptr<MemoryMap> map_;
+    BootFrames boot_;
+    Books books_;
+    FrameAllocator frames_;
     FrameOracle oracle_;
-    std::optional<std::string> wrong_;
+    std::vector<Frame> batch_;
+    const char* did_ = "nothing";
+    FrameRange run_;
 };
-
-// Leaves steps out of a failing run for as long as it still fails, and returns what is left.
-inline std::vector<uint64_t> shrink_steps(
-    std::vector<uint64_t> steps, const std::function<bool(const std::vector<uint64_t>&)>& fails) {
-    for (size_t chunk = steps.size() / 2; chunk > 0; chunk /= 2) {
-        for (size_t at = 0; at < steps.size();) {
-            std::vector<uint64_t> fewer = steps;
-            const auto first = fewer.begin() + static_cast<ptrdiff_t>(at);
-            const size_t count = std::min(chunk, fewer.size() - at);
-            fewer.erase(first, first + static_cast<ptrdiff_t>(count));
-            if (fails(fewer)) {
-                steps = fewer;
-            } else {
-                at += chunk;
-            }
-        }
-    }
-    return steps;
-}
 
 }  // namespace quire::test

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Random operations on a heap, each compared with a plain list of what should be live and what each
 // block should hold.
-//
-// A step is drawn from (seed, its number) and from the present state alone. So any selection of a
-// run's steps can be replayed, and a run that fails can be shrunk by leaving steps out.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "model/driver.hpp"
 #include "quire/heap/heap.hpp"
 #include "support/host_page_source.hpp"
 
@@ -38,22 +36,21 @@ inline std::vector<HeapShape> heap_shapes() {
     };
 }
 
-class HeapModel {
+class HeapModel final : public model::World {
   public:
-    HeapModel(const HeapShape& shape, uint64_t seed) : shape_(shape), seed_(seed) {
+    explicit HeapModel(const HeapShape& shape) : shape_(shape) {
         pages_.limit_pages(shape.page_limit);
         if (!heap_.start(pages_, platform_, shape.options).ok()) start_failed_ = true;
     }
-    ~HeapModel() { heap_.stop(); }
+    ~HeapModel() override { heap_.stop(); }
     HeapModel(const HeapModel&) = delete;
     HeapModel& operator=(const HeapModel&) = delete;
 
-    // What went wrong in the step, if anything.
-    std::optional<std::string> step(uint64_t number) {
-        if (start_failed_) return "the heap did not start";
-        random_ = mix(mix(seed_) + number);
+    void step(uint64_t number, uint64_t word) override {
+        if (start_failed_) throw model::Mismatch{"the heap did not start"};
+        random_ = word;
         // Now and then the preference turns between growing and shrinking.
-        const bool growing = (mix(seed_ + number / 20000) & 1) == 0;
+        const bool growing = number / 20000 % 2 == 0;
         const uint64_t pick = below(100);
         std::optional<std::string> wrong;
         if (live_.empty() || (pick < (growing ? 50u : 30u) && live_.size() < shape_.most_live)) {
@@ -70,9 +67,14 @@ class HeapModel {
             pages_.limit_pages(below(2) == 0 ? shape_.page_limit
                                              : pages_.committed_bytes() / page_size + below(4));
         }
-        return wrong ? wrong : check_counters();
+        complain(wrong ? wrong : check_counters());
     }
+    void validate() override { complain(check_all()); }
 
+  private:
+    static void complain(const std::optional<std::string>& wrong) {
+        if (wrong) throw model::Mismatch{*wrong};
+    }
     // O(heap).
     std::optional<std::string> check_all() {
         const Status status = heap_.validate();
@@ -87,7 +89,6 @@ class HeapModel {
         return {};
     }
 
-  private:
     struct Block {
         size_t bytes;
         unsigned char fill;
@@ -252,7 +253,7 @@ class HeapModel {
                 break;
             }
             case 3:  // from elsewhere
-                status = heap_.try_free(&seed_);
+                status = heap_.try_free(&random_);
                 expected = Error::foreign;
                 break;
             default: {  // a second time
@@ -288,7 +289,6 @@ class HeapModel {
     }
 
     HeapShape shape_;
-    uint64_t seed_;
     uint64_t random_ = 0;
     bool start_failed_ = false;
     HostPageSource pages_;

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "driver.hpp"
+#include "../driver.hpp"
 
 namespace quire::model {
 

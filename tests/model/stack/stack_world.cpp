@@ -24,7 +24,7 @@ class StackWorld final : public World {
         check_frames();
     }
 
-    void step(uint64_t word) override {
+    void step(uint64_t, uint64_t word) override {
         // The mood changes slowly, so that memory fills up and empties again.
         Random random(word, steps_++ >> 12);
         last_.clear();

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "driver.hpp"
+#include "../driver.hpp"
 #include "quire/kernel_memory.hpp"
 
 namespace quire::model {

@@ -45,14 +45,16 @@ void copy(char (&to)[N], const std::string& from) {
     std::snprintf(to, N, "%s", from.c_str());
 }
 
-void run_here(const WorldMaker& make, const Run& run, Progress& progress) {
+// The outcome, and on the way, in `steps_done`, how far it came.
+Outcome run_world(const WorldMaker& make, const Run& run, uint64_t& steps_done) {
+    Outcome outcome;
     const std::unique_ptr<World> world = make();
     const uint64_t count = run.indices.empty() ? run.steps : run.indices.size();
     try {
         for (uint64_t done = 0; done < count; ++done) {
             const uint64_t index = run.indices.empty() ? done : run.indices[done];
-            world->step(word_of(run.seed, index));
-            progress.steps_done = done + 1;
+            world->step(index, word_of(run.seed, index));
+            steps_done = done + 1;
             if (run.trace) {
                 std::printf("%10llu  %s\n", static_cast<unsigned long long>(index),
                             world->last_step().c_str());
@@ -60,18 +62,24 @@ void run_here(const WorldMaker& make, const Run& run, Progress& progress) {
             if ((done + 1) % run.validate_every == 0) world->validate();
         }
         world->validate();
-        progress.finished = true;
+        outcome.passed = true;
     } catch (const Mismatch& mismatch) {
-        std::string what = mismatch.what + "\n  in: " + world->last_step();
+        std::string what = mismatch.what;
+        if (!world->last_step().empty()) what += "\n  in: " + world->last_step();
         try {
             world->validate();
         } catch (const Mismatch& further) {
             what += "\n  and: " + further.what;
         }
-        copy(progress.what, what);
+        outcome.what = what;
     }
-    copy(progress.summary, world->summary());
+    outcome.failed_at = steps_done;
+    outcome.summary = world->summary();
+    return outcome;
 }
+
+// Steps at the end of a failed run that shrinking starts from.
+constexpr uint64_t most_remembered = 20'000'000;
 
 std::vector<uint64_t> without(const std::vector<uint64_t>& all, size_t first, size_t count) {
     std::vector<uint64_t> rest(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(first));
@@ -83,11 +91,16 @@ std::vector<uint64_t> without(const std::vector<uint64_t>& all, size_t first, si
 }  // namespace
 
 // The finaliser of SplitMix64 over the pair: random access, so that steps can be left out.
-uint64_t word_of(uint64_t seed, uint64_t index) {
-    uint64_t word = seed * 0x9e3779b97f4a7c15u + index * 0xd1342543de82ef95u + 0x632be59bd9b4e019u;
+uint64_t word_of(uint64_t seed, uint64_t number) {
+    uint64_t word = seed * 0x9e3779b97f4a7c15u + number * 0xd1342543de82ef95u + 0x632be59bd9b4e019u;
     word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9u;
     word = (word ^ (word >> 27)) * 0x94d049bb133111ebu;
     return word ^ (word >> 31);
+}
+
+Outcome run_here(const WorldMaker& make, const Run& run) {
+    uint64_t steps_done = 0;
+    return run_world(make, run, steps_done);
 }
 
 Outcome run_in_child(const WorldMaker& make, const Run& run) {
@@ -96,9 +109,12 @@ Outcome run_in_child(const WorldMaker& make, const Run& run) {
     const pid_t child = fork();
     if (child < 0) throw std::runtime_error("cannot fork");
     if (child == 0) {
-        run_here(make, run, *progress);
+        const Outcome outcome = run_world(make, run, progress->steps_done);
+        copy(progress->what, outcome.what);
+        copy(progress->summary, outcome.summary);
+        progress->finished = outcome.passed;
         std::fflush(nullptr);
-        _exit(progress->finished ? 0 : 1);
+        _exit(outcome.passed ? 0 : 1);
     }
     int status = 0;
     if (waitpid(child, &status, 0) != child) throw std::runtime_error("lost the child");
@@ -120,12 +136,12 @@ std::vector<uint64_t> shrink(const WorldMaker& make, const Run& run, uint64_t fa
                              unsigned seconds) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
     const auto out_of_time = [&] { return std::chrono::steady_clock::now() > deadline; };
-    std::vector<uint64_t> failing = run.indices;
-    if (failing.empty()) {
-        for (uint64_t index = 0; index < run.steps; ++index)
-            failing.push_back(index);
-    }
-    failing.resize(std::min<uint64_t>(failing.size(), failed_at + 1));
+    // Of a very long run, the last steps must do: all are too many to remember.
+    const uint64_t all =
+        std::min(run.indices.empty() ? run.steps : run.indices.size(), failed_at + 1);
+    std::vector<uint64_t> failing;
+    for (uint64_t i = all - std::min(all, most_remembered); i < all; ++i)
+        failing.push_back(run.indices.empty() ? i : run.indices[i]);
     const auto fails = [&](const std::vector<uint64_t>& steps) {
         if (steps.empty()) return false;
         Run candidate = run;
@@ -134,6 +150,7 @@ std::vector<uint64_t> shrink(const WorldMaker& make, const Run& run, uint64_t fa
         candidate.trace = false;
         return !run_in_child(make, candidate).passed;
     };
+    if (failing.size() < all && !fails(failing)) return {};
     // The last steps alone, the fewest first: most failures need no long history.
     for (size_t length = 64; length < failing.size() && !out_of_time(); length *= 4) {
         std::vector<uint64_t> tail(failing.end() - static_cast<std::ptrdiff_t>(length),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs a world of random operations; when it fails, replays it and shrinks it to few steps.
+// Drives a model: runs its random steps, and when it fails, replays it and shrinks it to few steps.
+// Tests (model_test.hpp) and programs (program.hpp) stand on it.
 #pragma once
 
 #include <cstdint>
@@ -10,27 +11,27 @@
 
 namespace quire::model {
 
-// What a model drives: a real system beside a naive one. Every step is decided by one random word
-// and by the state so far, so any subsequence of the words is a legal run.
+// What a model drives: a real system beside a naive one. Every step is decided by its number, one
+// random word and the state so far, so any selection of a run's steps is a legal run.
 class World {
   public:
     virtual ~World() = default;
-    // Does one operation on both and compares what can be compared in O(1). Throws Mismatch.
-    virtual void step(uint64_t word) = 0;
+    // Does one operation on both and compares what can be compared at once. Throws Mismatch.
+    virtual void step(uint64_t number, uint64_t word) = 0;
     // Compares everything. Throws Mismatch.
     virtual void validate() = 0;
     // What the last step was, for people.
-    virtual std::string last_step() const = 0;
+    virtual std::string last_step() const { return {}; }
     // How often each kind of operation was done, and with which outcome.
-    virtual std::string summary() const = 0;
+    virtual std::string summary() const { return {}; }
 };
 
 struct Mismatch {
     std::string what;
 };
 
-// What decides step `index` of a run.
-uint64_t word_of(uint64_t seed, uint64_t index);
+// What decides step `number` of a run.
+uint64_t word_of(uint64_t seed, uint64_t number);
 
 struct Run {
     uint64_t seed = 1;
@@ -42,16 +43,20 @@ struct Run {
 
 using WorldMaker = std::function<std::unique_ptr<World>()>;
 
-// Runs in a child process, which may crash. `failed_at` is the number of steps done when it failed.
+// `failed_at` is the number of steps done when it failed.
 struct Outcome {
     bool passed = false;
     uint64_t failed_at = 0;
     std::string what;
     std::string summary;
 };
+// In this process, which a crash takes along.
+Outcome run_here(const WorldMaker& make, const Run& run);
+// In a child process, which may crash.
 Outcome run_in_child(const WorldMaker& make, const Run& run);
 
-// Steps of a failed run that still fail, as few as can be found in `seconds`.
+// Steps of a failed run that still fail, as few as can be found in `seconds`. None when the run was
+// so long that only its last steps were tried, and they do not fail alone.
 std::vector<uint64_t> shrink(const WorldMaker& make, const Run& run, uint64_t failed_at,
                              unsigned seconds);
 
