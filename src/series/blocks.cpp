@@ -5,29 +5,47 @@ namespace quire::series {
 
 Status Blocks::start(uint64_t memory_kib, Span<unsigned char> room, Frame shown_end,
                      uint64_t reserve) {
+    const Status fit = check_start(memory_kib, room);
+    if (!fit.ok()) return fit;
+    memory_kib_ = memory_kib;
+    reserve_ = reserve;
+    return start_books(room, shown_end);
+}
+
+// Leaves the map built.
+Status Blocks::check_start(uint64_t memory_kib, Span<unsigned char> room) {
     if (started()) return Failure{Error::in_use, 0};
     const uint64_t frames = frames_of(memory_kib);
     if (frames < 2) return Failure{Error::no_usable_memory, memory_kib};
     const uintptr_t address = reinterpret_cast<uintptr_t>(room.data());
     if (address % room_alignment != 0) return Failure{Error::misaligned, address};
-    MemoryMapBuilder builder(map_);
-    builder.add(0, frames << page_shift, MemoryKind::usable);
-    const Status built = builder.finish(PhysicalAddress(UINT32_MAX));
-    if (!built.ok()) return built;
-    const size_t allocator = round_up(frames_.metadata_bytes(map_).value());
-    const size_t states = BlockStates::bytes_for(frames);
-    if (room.size() < allocator + states) return Failure{Error::out_of_nodes, allocator + states};
+    const Status mapped = make_map(frames);
+    if (!mapped.ok()) return mapped;
+    const size_t wanted = allocator_bytes() + BlockStates::bytes_for(frames);
+    if (room.size() < wanted) return Failure{Error::out_of_nodes, wanted};
+    return {};
+}
 
+Status Blocks::start_books(Span<unsigned char> room, Frame shown_end) {
+    const uint64_t frames = frames_of(memory_kib_);
+    const size_t allocator = allocator_bytes();
     boot_.make(map_, map_.usable_hull());
     const Status begun = frames_.start(*boot_, room.first(allocator), shown_end);
     if (!begun.ok()) return begun;
-    const Status taken = frames_.allocate_at(map_.usable_hull());
-    if (!taken.ok()) return taken;
-    states_ = BlockStates(room.subspan(allocator, states), frames);
+    states_ = BlockStates(room.subspan(allocator, BlockStates::bytes_for(frames)), frames);
     states_.set(0, BlockState::kept);
-    memory_kib_ = memory_kib;
-    reserve_ = reserve;
-    return {};
+    return frames_.allocate_at(map_.usable_hull());
+}
+
+size_t Blocks::allocator_bytes() const {
+    return round_up(BasicFrameAllocator<NoLock>::metadata_bytes(map_).value());
+}
+
+// A map in which all memory is usable.
+Status Blocks::make_map(uint64_t frames) {
+    MemoryMapBuilder builder(map_);
+    builder.add(0, frames << page_shift, MemoryKind::usable);
+    return builder.finish(PhysicalAddress(UINT32_MAX));
 }
 
 // What of some frames is memory at all. `asked` is for the error.
@@ -112,15 +130,22 @@ void Blocks::keep_unowned(Frame frame) {
     if (is_free || state_is(frame, BlockState::withheld)) set(one, BlockState::kept);
 }
 
-Result<FrameRange> Blocks::allocate(FrameCount count, Shown shown) {
+// Whether so many of the frames that the map shows can go and the tables' reserve stays.
+bool Blocks::leaves_reserve(FrameCount count) const {
     const FrameCounters counters = frames_.counters();
-    const FrameCount visible = counters.of(Zone::dma).free + counters.of(Zone::direct).free;
+    const FrameCount shown = counters.of(Zone::dma).free + counters.of(Zone::direct).free;
+    return shown >= count && (shown - count).value() >= reserve_;
+}
+
+Result<Frame> Blocks::allocate(Shown shown) {
+    const bool low = shown == Shown::first && leaves_reserve(FrameCount(1));
+    return frames_.allocate(low ? Zone::direct : Zone::high);
+}
+
+Result<FrameRange> Blocks::allocate_run(FrameCount count) {
     FrameConstraints constraints;
     constraints.zone = Zone::direct;
-    if (shown == Shown::only) return frames_.allocate_run(count, constraints);
-    const bool plenty =
-        visible >= count && (visible - count).value() >= reserve_ && shown == Shown::first;
-    if (plenty) {
+    if (leaves_reserve(count)) {
         const Result<FrameRange> run = frames_.allocate_run(count, constraints);
         if (run.ok()) return run;
     }
@@ -147,17 +172,19 @@ Status Blocks::free(const FrameRange& frames) {
     return frames_.free(frames);
 }
 
+void Blocks::free_checked(Frame frame) {
+    if (is_available(frame)) static_cast<void>(frames_.free(frame));
+}
+
 Result<Frame> Blocks::allocate_table() {
-    const Result<FrameRange> run = allocate(FrameCount(1), Shown::only);
-    if (!run.ok()) return run.failure();
-    set(*run, BlockState::table);
-    return run->first();
+    const Result<Frame> frame = frames_.allocate(Zone::direct);
+    if (frame.ok()) states_.set(frame->value(), BlockState::table);
+    return frame;
 }
 
 void Blocks::free_table(Frame frame) {
     if (!is_table(frame)) return;
-    const FrameRange one(frame, FrameCount(1));
-    if (frames_.free(one).ok()) set(one, BlockState::available);
+    if (frames_.free(frame).ok()) states_.set(frame.value(), BlockState::available);
 }
 
 Status Blocks::validate() const {

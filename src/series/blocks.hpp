@@ -25,7 +25,6 @@ namespace quire::series {
 enum class Shown : uint8_t {
     first,  // those that the map shows before others, as long as tables keep a reserve
     last,   // others before those
-    only,   // those that the map shows
 };
 
 class Blocks {
@@ -35,8 +34,8 @@ class Blocks {
     static constexpr size_t room_bytes(uint64_t memory_kib) {
         const uint64_t frames = frames_of(memory_kib);
         const uint64_t blocks = frames / block_frames + 4;
-        const uint64_t allocator = sizeof(BlockBits) * (blocks + 8) + sizeof(BlockHeader) * blocks +
-                                   4 * sizeof(FrameSection);
+        const uint64_t allocator = (sizeof(BlockBits) + sizeof(BlockHeader) + 1) * blocks +
+                                   sizeof(FramePool) * zones + 1024;
         return round_up(allocator) + BlockStates::bytes_for(frames);
     }
 
@@ -61,11 +60,15 @@ class Blocks {
     // One frame, if nobody has it; for live page tables. Frames outside memory are passed over.
     void keep_unowned(Frame frame);
 
-    // Errors: out_of_frames, zero_size.
-    Result<FrameRange> allocate(FrameCount count, Shown shown);
+    // Error: out_of_frames.
+    Result<Frame> allocate(Shown shown);
+    // Frames that follow one another. Errors: out_of_frames, zero_size.
+    Result<FrameRange> allocate_run(FrameCount count);
     // Errors, nothing changed: out_of_range, reserved, already_free, zero_size, in_use (a table).
     Status check_free(const FrameRange& frames) const;
     Status free(const FrameRange& frames);
+    // One that check_free has let pass. If it was freed meanwhile, it stays so.
+    void free_checked(Frame frame);
 
     // A frame for a page table, and back. What was kept meanwhile stays with nobody.
     Result<Frame> allocate_table();
@@ -92,6 +95,11 @@ class Blocks {
     bool state_is(Frame frame, BlockState state) const {
         return contains(frame) && states_.of(frame.value()) == state;
     }
+    [[gnu::noinline]] Status check_start(uint64_t memory_kib, Span<unsigned char> room);
+    [[gnu::noinline]] Status make_map(uint64_t frames);
+    [[gnu::noinline]] Status start_books(Span<unsigned char> room, Frame shown_end);
+    [[gnu::noinline]] size_t allocator_bytes() const;
+    [[gnu::noinline]] bool leaves_reserve(FrameCount count) const;
     Result<FrameRange> clip(const FrameRange& frames, PhysicalAddress asked) const;
     FrameRange equal_run(const FrameRange& frames) const;
     void set(const FrameRange& frames, BlockState state);

@@ -28,11 +28,12 @@ class GrowingPages final : public PageSource {
         const size_t pages = maximum >> page_shift;
         const size_t bookkeeping = (pages + page_size - 1) & ~(page_size - 1);
         if (bookkeeping > floor) floor = bookkeeping;
-        const Status mapped = allocate(start, floor);
+        const Backing blocks{true, Frame()};
+        const Status mapped = memory_.map(memory_.active(), start, blocks, floor, I86_PTE_WRITABLE);
         if (!mapped.ok()) return mapped;
         const Status started = region_.start(pointer(start), maximum);
         if (!started.ok()) {
-            undo_allocate(start, floor);
+            undo_grow(pages_at(start, floor));
             return started;
         }
         start_ = start;
@@ -42,7 +43,7 @@ class GrowingPages final : public PageSource {
     }
     // Gives back what `start` mapped.
     void stop() {
-        if (floor_ != 0) undo_allocate(start_, floor_);
+        if (floor_ != 0) undo_grow(pages_at(start_, floor_));
         floor_ = 0;
     }
     HeapOptions heap_options() const { return region_.heap_options(); }
@@ -51,50 +52,42 @@ class GrowingPages final : public PageSource {
         return region_.reserve(bytes, alignment);
     }
     Status commit(void* address, size_t bytes) override {
-        const Part part = grown(address, bytes);
-        if (part.bytes != 0) {
-            const Status mapped = allocate(part.start, part.bytes);
+        const PageRange pages = grown(address, bytes);
+        if (!pages.empty()) {
+            const Status mapped = memory_.grow(pages);
             if (!mapped.ok()) return mapped;
         }
         const Status committed = region_.commit(address, bytes);
-        if (!committed.ok() && part.bytes != 0) undo_allocate(part.start, part.bytes);
+        if (!committed.ok()) undo_grow(pages);
         return committed;
     }
     Status decommit(void* address, size_t bytes) override {
         const Status decommitted = region_.decommit(address, bytes);
-        if (!decommitted.ok()) return decommitted;
-        const Part part = grown(address, bytes);
-        return part.bytes == 0 ? Status() : free(part.start, part.bytes);
+        return decommitted.ok() ? shrink(grown(address, bytes)) : decommitted;
     }
     Status release(void* address, size_t bytes) override {
         const Status released = region_.release(address, bytes);
-        if (!released.ok()) return released;
-        const Part part = grown(address, bytes);
-        return part.bytes == 0 ? Status() : free(part.start, part.bytes);
+        return released.ok() ? shrink(grown(address, bytes)) : released;
     }
 
   private:
-    struct Part {
-        uint32_t start;
-        size_t bytes;
-    };
+    static PageRange pages_at(uint32_t start, size_t bytes) {
+        return PageRange(page_of(VirtualAddress(start)), PageCount(bytes >> page_shift));
+    }
     // What of some pages lies behind those that stay.
-    Part grown(const void* address, size_t bytes) const {
+    [[gnu::noinline]] PageRange grown(const void* address, size_t bytes) const {
         const auto first = static_cast<uint32_t>(memory_.view().address(address).value());
         const size_t before = first - start_ < floor_ ? floor_ - (first - start_) : 0;
-        if (before >= bytes) return {first, 0};
-        return {first + static_cast<uint32_t>(before), bytes - before};
+        if (before >= bytes) return PageRange();
+        return pages_at(first + static_cast<uint32_t>(before), bytes - before);
     }
     void* pointer(uint32_t address) const {
         return memory_.view().pointer(VirtualAddress(address));
     }
-    Status allocate(uint32_t start, size_t bytes) {
-        return memory_.map(memory_.active(), start, Backing{true, {}}, bytes, I86_PTE_WRITABLE);
+    Status shrink(const PageRange& pages) {
+        return pages.empty() ? Status() : memory_.shrink(pages);
     }
-    Status free(uint32_t start, size_t bytes) {
-        return memory_.change(memory_.active(), start, bytes, Change{Deed::free, 0, true});
-    }
-    void undo_allocate(uint32_t start, size_t bytes) { static_cast<void>(free(start, bytes)); }
+    void undo_grow(const PageRange& pages) { static_cast<void>(shrink(pages)); }
 
     Memory<Choices>& memory_;
     RegionPageSource region_;

@@ -64,6 +64,10 @@ class Memory {
     Status map(pdirectory* directory, uint32_t virt, const Backing& backing, size_t bytes,
                uint32_t flags);
     Status change(pdirectory* directory, uint32_t virt, size_t bytes, const Change& change);
+    // For the heap, whose part was mapped once already: blocks at pages of the active directory,
+    // and what is mapped there freed.
+    [[gnu::noinline]] Status grow(const PageRange& pages);
+    [[gnu::noinline]] Status shrink(const PageRange& pages);
     Status make_table(pdirectory* directory, uint32_t virt, uint32_t flags);
     Status unmap_table(pdirectory* directory, uint32_t virt);
     Result<series_page> query(pdirectory* directory, uint32_t virt);
@@ -105,21 +109,22 @@ class Memory {
     static constexpr bool is_identity = is_direct && Choices::map_address == 0;
 
     void make_access();
-    Status begin_locked();
-    Status adopt_locked(pdirectory* directory);
-    Status check_slots_locked();
-    void keep_room_locked(Span<unsigned char> room);
-    Status build_first_locked(Frame root);
-    Status build_table_locked(Frame root, unsigned index, Frame first);
-    void undo_build_first_locked(Frame root);
+    [[gnu::noinline]] Status begin_locked();
+    [[gnu::noinline]] Status adopt_locked(pdirectory* directory);
+    [[gnu::noinline]] Status check_slots_locked();
+    [[gnu::noinline]] void keep_what_is_in_use_locked(Span<unsigned char> room);
+    [[gnu::noinline]] void keep_room_locked(Span<unsigned char> room);
+    [[gnu::noinline]] Status build_first_locked(Frame root);
+    [[gnu::noinline]] Status build_table_locked(Frame root, unsigned index, Frame first);
+    [[gnu::noinline]] void undo_build_first_locked(Frame root);
     // A table's entries while paging is off.
     Entry* entries_at(Frame table) const {
         return view().template pointer<Entry>(VirtualAddress(entry_of_frame(table)));
     }
-    Status check_loadable_locked(Frame root);
-    Result<Frame> root_of_locked(pdirectory* directory);
-    Result<Frame> root_at_locked(uint32_t address);
-    Result<uint32_t> show_locked(size_t at, Frame root);
+    [[gnu::noinline]] Status check_loadable_locked(Frame root);
+    [[gnu::noinline]] Result<Frame> root_of_locked(pdirectory* directory);
+    [[gnu::noinline]] Result<Frame> root_at_locked(uint32_t address);
+    [[gnu::noinline]] Result<uint32_t> show_locked(size_t at, Frame root);
     void hide_locked(size_t at);
     pdirectory* pointer(uint32_t address) const {
         return view().template pointer<pdirectory>(VirtualAddress(address));

@@ -35,7 +35,12 @@ Status Memory<Choices>::keep(uint64_t base, uint64_t bytes) {
 template <class Choices>
 Result<uint32_t> Memory<Choices>::allocate(size_t count) {
     Guard guard(lock_);
-    const Result<FrameRange> run = blocks_.allocate(FrameCount(count), Shown::first);
+    if (count == 1) {
+        const Result<Frame> frame = blocks_.allocate(Shown::first);
+        if (!frame.ok()) return frame.failure();
+        return entry_of_frame(*frame);
+    }
+    const Result<FrameRange> run = blocks_.allocate_run(FrameCount(count));
     if (!run.ok()) return run.failure();
     return entry_of_frame(run->first());
 }

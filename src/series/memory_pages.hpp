@@ -33,6 +33,18 @@ Status Memory<Choices>::change(pdirectory* directory, uint32_t virt, size_t byte
 }
 
 template <class Choices>
+Status Memory<Choices>::grow(const PageRange& pages) {
+    Guard guard(lock_);
+    return tables_->map(cpu_.root(), pages, Backing{true, Frame()}, I86_PTE_WRITABLE);
+}
+
+template <class Choices>
+Status Memory<Choices>::shrink(const PageRange& pages) {
+    Guard guard(lock_);
+    return tables_->change(cpu_.root(), pages, Change{Deed::free, 0, true});
+}
+
+template <class Choices>
 Status Memory<Choices>::make_table(pdirectory* directory, uint32_t virt, uint32_t flags) {
     Guard guard(lock_);
     const Result<Frame> root = root_of_locked(directory);
@@ -93,10 +105,10 @@ Status Memory<Choices>::allocate_page(pt_entry* entry) {
     Guard guard(lock_);
     if (entry == nullptr) return Failure{Error::bad_argument, 0};
     if (is_present(*entry)) return Failure{Error::already_mapped, *entry & I86_PTE_FRAME};
-    const Result<FrameRange> block = blocks_.allocate(FrameCount(1), Shown::last);
+    const Result<Frame> block = blocks_.allocate(Shown::last);
     if (!block.ok()) return block.failure();
     const Entry kept = *entry & ~(I86_PTE_FRAME | cpu_marks);
-    *entry = kept | entry_of_frame(block->first()) | Choices::map_page_flags | I86_PTE_WRITABLE |
+    *entry = kept | entry_of_frame(*block) | Choices::map_page_flags | I86_PTE_WRITABLE |
              I86_PTE_PRESENT;
     return {};
 }

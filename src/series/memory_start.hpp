@@ -50,6 +50,15 @@ void Memory<Choices>::keep_room_locked(Span<unsigned char> room) {
     }
 }
 
+// The books, and the tables that are active already, if they can be looked at.
+template <class Choices>
+void Memory<Choices>::keep_what_is_in_use_locked(Span<unsigned char> room) {
+    const bool can_look = Choices::reach != Reach::window || !window_.pages.empty();
+    if (can_look) make_access();
+    if (!cpu_.is_paging() || can_look) keep_room_locked(room);
+    if (cpu_.is_paging() && can_look) static_cast<void>(tables_->keep_tables(cpu_.root()));
+}
+
 template <class Choices>
 Status Memory<Choices>::start(uint64_t memory_kib, Span<unsigned char> room) {
     Guard guard(lock_);
@@ -58,10 +67,7 @@ Status Memory<Choices>::start(uint64_t memory_kib, Span<unsigned char> room) {
     const uint64_t reserve = is_direct ? Choices::table_reserve : 0;
     const Status started = blocks_.start(memory_kib, room, shown_end, reserve);
     if (!started.ok()) return started;
-    const bool can_look = Choices::reach != Reach::window || !window_.pages.empty();
-    if (can_look) make_access();
-    if (!cpu_.is_paging() || can_look) keep_room_locked(room);
-    if (cpu_.is_paging() && can_look) static_cast<void>(tables_->keep_tables(cpu_.root()));
+    keep_what_is_in_use_locked(room.first(min(room.size(), Blocks::room_bytes(memory_kib))));
     return {};
 }
 

@@ -92,13 +92,14 @@ class Tables {
 
     // tables_map.hpp. `pages` is not empty; `flags` are an entry's without its frame. Errors:
     // out_of_range, already_mapped, out_of_frames, unreachable.
-    Status map(Frame root, const PageRange& pages, const Backing& backing, Entry flags);
+    [[gnu::noinline]] Status map(Frame root, const PageRange& pages, const Backing& backing,
+                                 Entry flags);
     // A table for the page, if there is none, that grants at least these rights.
     Status make_table_for(Frame root, Page page, Entry flags);
 
     // tables_change.hpp. Errors: out_of_range, not_mapped, out_of_frames (a 4 MiB page must become
     // a table), unreachable; Deed::free: as Blocks::check_free.
-    Status change(Frame root, const PageRange& pages, const Change& change);
+    [[gnu::noinline]] Status change(Frame root, const PageRange& pages, const Change& change);
     // Errors: out_of_range, not_mapped.
     Status unmap_table(Frame root, Page page);
 
@@ -164,35 +165,40 @@ class Tables {
     }
     bool is_active(Frame root) const { return cpu_.is_paging() && cpu_.root() == root; }
 
-    Result<Entry> load(const Session& session, Frame root, unsigned index);
-    Status store_one(const Session& session, Frame root, unsigned index, Entry entry);
-    Status store(const Session& session, Frame root, unsigned index, Entry entry);
-    Status share(const Session& session, Frame root, unsigned index);
-    Result<Frame> new_table(const Session& session);
+    // Out of line: what a step takes of the stack is not added to what the next one takes.
+    [[gnu::noinline]] Result<Entry> load(const Session& session, Frame root, unsigned index);
+    [[gnu::noinline]] Status store_one(const Session& session, Frame root, unsigned index,
+                                       Entry entry);
+    [[gnu::noinline]] Status store(const Session& session, Frame root, unsigned index, Entry entry);
+    [[gnu::noinline]] Status share(const Session& session, Frame root, unsigned index);
+    [[gnu::noinline]] Result<Frame> new_table(const Session& session);
     void undo_new_table(Frame frame) { blocks_.free_table(frame); }
 
-    Status check_vacant(const Session& session, Frame root, const PageRange& pages);
-    Status check_vacant_part(const Session& session, Frame root, const PageRange& part);
-    Status make_tables(const Session& session, Frame root, const PageRange& pages);
-    void undo_make_tables(const Session& session, Frame root);
-    Status grant(const Session& session, Frame root, unsigned index, Entry flags);
-    Status fill(const Session& session, Frame root, const PageRange& pages, const Backing& backing,
-                Entry flags);
+    [[gnu::noinline]] Status check_vacant(const Session& session, Frame root,
+                                          const PageRange& pages);
+    [[gnu::noinline]] Status check_vacant_part(const Session& session, Frame root,
+                                               const PageRange& part);
+    [[gnu::noinline]] Status make_tables(const Session& session, Frame root,
+                                         const PageRange& pages);
+    [[gnu::noinline]] void undo_make_tables(const Session& session, Frame root);
+    [[gnu::noinline]] Status grant(const Session& session, Frame root, unsigned index, Entry flags);
+    [[gnu::noinline]] Status fill(const Session& session, Frame root, const PageRange& pages,
+                                  const Backing& backing, Entry flags);
 
-    Status plan_change(const Session& session, Frame root, const PageRange& pages,
-                       const Change& change, Plan& plan);
-    Status plan_pages(const Session& session, Frame root, const PageRange& part, Entry entry,
-                      const Change& change);
-    Status apply_part(const Session& session, Frame root, const PageRange& part,
-                      const Change& change, Plan& plan);
-    Status apply_large(const Session& session, Frame root, const PageRange& part, Entry entry,
-                       const Change& change);
-    Status apply_pages(const Session& session, Frame root, const PageRange& part, Entry entry,
-                       const Change& change);
-    Status split(const Session& session, Frame root, unsigned index, Frame table);
+    [[gnu::noinline]] Status plan_change(const Session& session, Frame root, const PageRange& pages,
+                                         const Change& change, Plan& plan);
+    [[gnu::noinline]] Status plan_pages(const Session& session, Frame root, const PageRange& part,
+                                        Entry entry, const Change& change);
+    [[gnu::noinline]] Status apply_part(const Session& session, Frame root, const PageRange& part,
+                                        const Change& change, Plan& plan);
+    [[gnu::noinline]] Status apply_large(const Session& session, Frame root, const PageRange& part,
+                                         Entry entry, const Change& change);
+    [[gnu::noinline]] Status apply_pages(const Session& session, Frame root, const PageRange& part,
+                                         Entry entry, const Change& change);
+    [[gnu::noinline]] Status split(const Session& session, Frame root, unsigned index, Frame table);
 
-    void flush_pages(const PageRange& pages);
-    void flush_everything(const PageRange& pages);
+    [[gnu::noinline]] void flush_pages(const PageRange& pages);
+    [[gnu::noinline]] void flush_everything(const PageRange& pages);
 
     // A bit for each entry of a table or directory, for one operation.
     class Marks {

@@ -125,7 +125,9 @@ Status Tables<Choices>::apply_large(const Session& session, Frame root, const Pa
     flush_everything(part);
     if (change.deed != Deed::free) return {};
     const Frame first((entry & large_frame) >> page_shift);
-    return blocks_.free(FrameRange(first, FrameCount(table_entries)));
+    for (unsigned i = 0; i < table_entries; ++i)
+        blocks_.free_checked(first + FrameCount(i));
+    return {};
 }
 
 // What is freed waits in its entry, not present any more, until no TLB knows it.
@@ -156,7 +158,7 @@ Status Tables<Choices>::apply_pages(const Session& session, Frame root, const Pa
         if (!marks_.test(table_index(page))) continue;
         const Entry old = atomic::exchange(entries[table_index(page)], 0);
         // A block that is mapped at two of the pages is freed once.
-        static_cast<void>(blocks_.free(FrameRange(frame_of_entry(old), FrameCount(1))));
+        blocks_.free_checked(frame_of_entry(old));
     }
     return {};
 }

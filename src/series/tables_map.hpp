@@ -158,7 +158,7 @@ Status Tables<Choices>::fill(const Session& session, Frame root, const PageRange
         if (!table.ok()) return table.failure();
         Entry* const entries = table->entries();
         for (const Page page : part) {
-            if (backing.blocks) frame = blocks_.allocate(FrameCount(1), Shown::last)->first();
+            if (backing.blocks) frame = *blocks_.allocate(Shown::last);
             atomic::store(entries[table_index(page)],
                           entry_of_frame(frame) | flags | I86_PTE_PRESENT, MemoryOrder::release);
             // The last frame of memory has none after it.
