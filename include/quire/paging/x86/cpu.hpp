@@ -81,7 +81,8 @@ class BasicX86Cpu : public X86LocalTlb {
   public:
     using Local = X86LocalTlb;
 
-    constexpr explicit BasicX86Cpu(Registers registers = Registers()) : registers_(registers) {}
+    constexpr BasicX86Cpu() = default;
+    constexpr explicit BasicX86Cpu(Registers registers) : registers_(registers) {}
 
     // Drops every translation, global ones too: loading CR3 spares them, toggling CR4.PGE does not
     // (SDM vol. 3A 4.10.4.1).
