@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "hal.h"
 
-#include <stddef.h>
-
 #include "console.h"
 
 /* From traps.S: one stub of 16 bytes for each exception. */

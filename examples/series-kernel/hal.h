@@ -3,6 +3,7 @@
 #ifndef HAL_H
 #define HAL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* The registers when an exception came, as traps.S stores them; a handler may change them. */
@@ -21,6 +22,9 @@ void panic(const char* text) __attribute__((noreturn));
 /* Ends QEMU with (status << 1) | 1; halts where there is no QEMU. */
 enum status { STOP_WELL = 0x10, STOP_BADLY = 0x11, STOP_PANIC = 0x12 };
 void stop(enum status status) __attribute__((noreturn));
+
+/* And memmove, memset, memcmp, for the compiler and for Quire. */
+void* memcpy(void* to, const void* from, size_t count);
 
 static inline void write_port(uint16_t port, uint8_t value) {
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));

@@ -77,6 +77,8 @@ static void start_blocks(const struct firmware_map* map) {
     take("taken", "low memory", 0, LOW_MEMORY);
     take("", "the kernel, its page tables, its stack", (physical_addr)kernel_begin, books);
     take("", "Quire's books", books, books + series_init_bytes(kib));
+    const physical_addr message = lessons_message_block();
+    take("", "the last block, for a message", message, message + pmmngr_get_block_size());
     label("blocks");
     print("%u of %u bytes; %u are free\n", (unsigned)pmmngr_get_block_count(),
           (unsigned)pmmngr_get_block_size(), (unsigned)pmmngr_get_free_block_count());
