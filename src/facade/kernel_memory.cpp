@@ -140,13 +140,7 @@ Status KernelMemory::map_metadata(PageTable& table, BootFrames& boot, const Kern
 }
 
 Status KernelMemory::keep_unmapped(const PageRange& pages, const char* name) {
-    if (pages.empty()) return {};
-    AllocateOptions options;
-    options.name = name;
-    options.placement.fixed = true;
-    options.placement.at = pages.first();
-    const Result<PageRange> kept = space_->reserve(pages.count(), options);
-    return kept.ok() ? Status() : Status(kept.failure());
+    return pages.empty() ? Status() : space_->guard(pages, name);
 }
 
 // What the direct map shows, and the addresses between, at which nothing else is to appear.

@@ -51,7 +51,8 @@ Result<SpaceCore::Resolution> SpaceCore::resolve(const Fault& fault,
     const uint64_t where = fault.address.value();
     const Region* region = regions_.find(page);
     if (region == nullptr) return Failure{Error::no_region, where};
-    if (!region->pages.contains(page)) return Failure{Error::guard_hit, where};
+    const bool in_guard = region->backing == Backing::guard || !region->pages.contains(page);
+    if (in_guard) return Failure{Error::guard_hit, where};
     if (!allows(region->attributes.protection, fault)) return Failure{Error::access_denied, where};
     if (translation.state == EntryState::present) {
         const Protection granted = translation.attributes.protection;

@@ -11,6 +11,13 @@ bool touch(const RegionInfo& low, const RegionInfo& high) {
 
 const char* cause_in_guard(const FaultReport& report) {
     const RegionInfo& region = report.region;
+    if (region.backing == Backing::guard) {
+        if (report.has_above && touch(region, report.above)) {
+            return "stack overflow, or an index below zero, in the region above: this guard lies "
+                   "right below it";
+        }
+        return "overrun, or a wild pointer: nothing is ever mapped in this guard";
+    }
     if (page_of(report.fault.address) > region.pages.last()) {
         return "overrun: something ran past the end of this region, into the guard above it";
     }

@@ -157,6 +157,18 @@ Status SpaceCore::adopt(const PageRange& pages, const Attributes& attributes, co
     return adopted.ok() ? Status() : Status(adopted.failure());
 }
 
+Status SpaceCore::guard(const PageRange& pages, const char* name) {
+    const Placement there{.fixed = true, .at = pages.first()};
+    const auto region = begin_region({.pages = pages.count(),
+                                      .attributes = {Protection::none},
+                                      .backing = Backing::guard,
+                                      .name = name,
+                                      .placement = there});
+    if (!region.ok()) return region.failure();
+    changed();
+    return {};
+}
+
 // Whether the table could map pages with the region's protection, asked while none is there.
 Status SpaceCore::check_expressible(const Region& region) {
     return change_protect(region.pages.prefix(PageCount(1)), region.attributes.protection);

@@ -32,6 +32,7 @@ size_t pieces_added(const RegionSet& regions, const PageRange& pages, Protection
 
 Status SpaceCore::protect(const PageRange& pages, Protection protection) {
     if (const Status good = check_changeable(pages); !good.ok()) return good;
+    if (const Status open = check_no_guard(pages); !open.ok()) return open;
     const size_t added = pieces_added(regions_, pages, protection);
     if (const Status ready = want_nodes(added); !ready.ok()) return ready;
     if (const Status done = protect_mapped(pages, protection); !done.ok()) return done;
@@ -43,6 +44,19 @@ Status SpaceCore::protect(const PageRange& pages, Protection protection) {
     }
     join_pieces(pages);
     changed();
+    return {};
+}
+
+// The range belongs to regions. Whether none of them is a guard.
+Status SpaceCore::check_no_guard(const PageRange& pages) const {
+    for (const Region* region = regions_.at_or_above(pages.first());
+         region != nullptr && region->extent().first() <= pages.last();
+         region = RegionSet::next(*region)) {
+        const Page first = max(region->pages.first(), pages.first());
+        if (region->backing == Backing::guard) {
+            return Failure{Error::guard_hit, address_of(first).value()};
+        }
+    }
     return {};
 }
 

@@ -15,6 +15,8 @@ const char* to_string(Backing backing) {
             return "frames";
         case Backing::adopted:
             return "adopted";
+        case Backing::guard:
+            return "guard";
     }
     return "unknown";
 }

@@ -13,9 +13,9 @@ class RegionCheck {
 
     bool see(const Translation& found) {
         const PageRange shown = found.pages.intersection(region_.extent());
-        if (found.state != EntryState::present || !region_.pages.contains(shown) ||
-            !agrees(found.attributes, region_.attributes) || !follows(shown.first()) ||
-            !frames_are_right(found, shown.first())) {
+        if (found.state != EntryState::present || region_.backing == Backing::guard ||
+            !region_.pages.contains(shown) || !agrees(found.attributes, region_.attributes) ||
+            !follows(shown.first()) || !frames_are_right(found, shown.first())) {
             return fail(shown.first());
         }
         seen_ += shown.count();
@@ -31,7 +31,8 @@ class RegionCheck {
 
   private:
     bool is_filled() const {
-        return region_.backing != Backing::on_demand && region_.backing != Backing::reserved;
+        return region_.backing != Backing::on_demand && region_.backing != Backing::reserved &&
+               region_.backing != Backing::guard;
     }
     // No hole before this page where there may be none.
     bool follows(Page first) const {

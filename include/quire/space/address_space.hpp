@@ -87,6 +87,15 @@ class BasicAddressSpace {
         return core_.adopt(pages, attributes, name);
     }
 
+    // Keeps pages empty, whose place says that an access there is a mistake: below a stack, in the
+    // holes of a direct map. Faults there are reported as guard_hit. Errors: as allocate with a
+    // fixed place. O(log regions).
+    Status guard(const PageRange& pages, const char* name) {
+        const LockGuard guard(lock_);
+        core_.make_room();
+        return core_.guard(pages, name);
+    }
+
     // Ends the regions, or the parts of regions, inside the range; anonymous frames are freed after
     // the TLBs have been flushed. Regions it cuts are split. Guards at an end that goes, go too.
     // Errors: zero_size, out_of_range, no_region (with the first page of the range that belongs to
@@ -99,7 +108,8 @@ class BasicAddressSpace {
     }
 
     // Changes the protection of the regions, or parts, in the range. Pieces of one region that
-    // become equal again are joined. Errors: as unmap, unsupported.
+    // become equal again are joined. Errors: as unmap, unsupported, guard_hit (with the first page
+    // of a region that is a guard).
     Status protect(const PageRange& pages, Protection protection) {
         const LockGuard guard(lock_);
         core_.make_room();

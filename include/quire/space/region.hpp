@@ -16,6 +16,7 @@ enum class Backing : uint8_t {
     reserved,   // nothing, or frames of the space's own where committed
     frames,     // given frames that follow one another
     adopted,    // mapped by others before the space knew of it
+    guard,      // nothing, for ever
 };
 const char* to_string(Backing backing);
 

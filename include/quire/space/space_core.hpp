@@ -47,6 +47,7 @@ class SpaceCore {
     Status commit(const PageRange& pages);
     Status decommit(const PageRange& pages);
     Status adopt(const PageRange& pages, const Attributes& attributes, const char* name);
+    Status guard(const PageRange& pages, const char* name);
     Status unmap(const PageRange& pages);
     Status protect(const PageRange& pages, Protection protection);
 
@@ -129,6 +130,7 @@ class SpaceCore {
     Status cut_far_end(const PageRange& pages, Cut& cut);
     Cut find_cut(const PageRange& pages) const;
     void undo_cut(const Cut& cut);
+    Status check_no_guard(const PageRange& pages) const;
     Status protect_mapped(const PageRange& pages, Protection protection);
     void undo_protect_mapped(const PageRange& pages, const Region& end);
     void set_protection(Region& region, const PageRange& pages, Protection protection);

@@ -119,6 +119,39 @@ TEST_F(FaultTest, Guards) {
     expect_cause(access(address(0x10f)), Error::guard_hit, "overrun of the region below");
 }
 
+TEST_F(FaultTest, RegionsThatAreGuards) {
+    ASSERT_TRUE(machine.space.guard(pages(0x150, 2), "stack guard").ok());
+    AllocateOptions stack;
+    stack.name = "stack";
+    stack.placement.fixed = true;
+    stack.placement.at = Page(0x152);
+    ASSERT_TRUE(machine.space.allocate(PageCount(4), stack).ok());
+    const FaultReport below = report_of(access(0x151ff8, AccessKind::write));
+    EXPECT_EQ(below.error, Error::guard_hit);
+    EXPECT_STREQ(below.region.name, "stack guard");
+    EXPECT_THAT(below.likely_cause, HasSubstr("stack overflow"));
+
+    ASSERT_TRUE(machine.space.guard(pages(0x160, 1), "hole").ok());
+    const FaultReport alone = report_of(access(0x160000));
+    EXPECT_EQ(alone.error, Error::guard_hit);
+    EXPECT_THAT(alone.likely_cause, HasSubstr("nothing is ever mapped"));
+
+    const std::string before = machine.state();
+    EXPECT_EQ(machine.space.protect(pages(0x151, 2), read_only).failure(),
+              (Failure{Error::guard_hit, 0x151000}));
+    EXPECT_EQ(machine.space.commit(pages(0x160, 1)).error(), Error::no_region);
+    EXPECT_EQ(machine.space.guard(pages(0x151, 1), "another").error(), Error::already_mapped);
+    EXPECT_EQ(machine.space.guard(pages(0x170, 0), "none").error(), Error::zero_size);
+    EXPECT_EQ(machine.state(), before);
+    EXPECT_TRUE(machine.space.validate().ok());
+    machine.table.map(pages(0x160, 1), Frame(3), {}).value().spend(machine.tlb);
+    EXPECT_EQ(machine.space.validate().failure(), (Failure{Error::corrupted, 0x160000}));
+    machine.table.unmap(pages(0x160, 1), UnmappedFrames::keep, Holes::refuse)
+        .value()
+        .spend(machine.tlb);
+    EXPECT_TRUE(machine.space.unmap(pages(0x160, 1)).ok());
+}
+
 TEST_F(FaultTest, Rights) {
     AllocateOptions options = at(0x110);
     options.protection = read_only;
