@@ -51,7 +51,9 @@ Status Memory<Choices>::free(uint32_t block, size_t count) {
     if (block % page_size != 0) return Failure{Error::misaligned, block};
     const Frame first = frame_of(PhysicalAddress(block));
     if (count == 1 && blocks_.is_table(first)) return free_owned_table_locked(first);
-    return blocks_.free(FrameRange(first, FrameCount(count)));
+    const Result<FrameRange> frames = FrameRange::from(first, FrameCount(count));
+    if (!frames.ok()) return frames.failure();
+    return blocks_.free(*frames);
 }
 
 // A table or directory of Quire's, given back by a kernel that takes an address space apart itself.

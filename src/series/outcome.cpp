@@ -8,7 +8,9 @@ namespace quire::series {
 
 int Outcome::note(const char* call, const Status& status, bool logs) {
     const int code = status.ok() ? QUIRE_OK : code_of(status.error());
-    where_ = status.ok() ? 0 : status.failure().where;
+    const uint64_t where = status.ok() ? 0 : status.failure().where;
+    low_.store(static_cast<uint32_t>(where), MemoryOrder::relaxed);
+    high_.store(static_cast<uint32_t>(where >> 32), MemoryOrder::relaxed);
     error_.store(code, MemoryOrder::relaxed);
     if (logs && !status.ok() && log_ != nullptr) tell(call, status.failure());
     return code;

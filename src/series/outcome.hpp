@@ -29,14 +29,18 @@ class Outcome {
     // Remembers how `call` ended, tells of a failure if `logs`, and returns its code.
     int note(const char* call, const Status& status, bool logs);
     int last_error() const { return error_.load(MemoryOrder::relaxed); }
-    uint64_t where() const { return where_; }
+    uint64_t where() const {
+        return uint64_t{high_.load(MemoryOrder::relaxed)} << 32 | low_.load(MemoryOrder::relaxed);
+    }
     void set_log(Log log) { log_ = log; }
 
   private:
     void tell(const char* call, const Failure& failure) const;
 
     Atomic<int> error_{QUIRE_OK};
-    uint64_t where_ = 0;
+    // Halves, since 64 bits are more than an i686 stores at once.
+    Atomic<uint32_t> low_;
+    Atomic<uint32_t> high_;
     Log log_ = nullptr;
 };
 
