@@ -62,7 +62,8 @@ TEST_F(ExplicitPageTableTest, ReusedFramesAreNeverSeenThroughOldMappings) {
             if (step % 8 == 0) {
                 const LockGuard guard(lock);
                 if (table.query(address_of(Page(page)))->state == EntryState::present) {
-                    Result<UnmapInvalidation> gone = table.unmap(one(page), UnmappedFrames::release);
+                    Result<UnmapInvalidation> gone =
+                        table.unmap(one(page), UnmappedFrames::release);
                     ASSERT_TRUE(gone.ok());
                     gone->spend(tlb);
                 } else {
