@@ -83,14 +83,20 @@ void tell_failure(const std::string& command, const ProgramOptions& options, con
 
 int run_parts(const std::string& command, const ProgramOptions& options,
               const std::vector<Part>& parts) {
+    uint64_t weights = 0;
+    for (const Part& part : parts)
+        weights += part.weight;
+    const auto share_of = [&](size_t i) {
+        return options.run.steps / weights * parts[i].weight +
+               (i == 0 ? options.run.steps % weights : 0);
+    };
     std::atomic<size_t> next{0};
     std::atomic<bool> failed{false};
     std::mutex output;
     const auto work = [&] {
         for (size_t i = next++; i < parts.size() && !failed; i = next++) {
             Run run = options.run;
-            // The first takes what does not divide.
-            run.steps = run.steps / parts.size() + (i == 0 ? run.steps % parts.size() : 0);
+            run.steps = share_of(i);
             const auto start = std::chrono::steady_clock::now();
             const Outcome outcome = run_in_child(parts[i].make, run);
             const std::lock_guard guard(output);

@@ -15,6 +15,7 @@ struct Part {
     std::string name;
     std::string options;  // those that choose this part, to be printed for a replay
     WorldMaker make;
+    unsigned weight = 1;  // its share of the steps, beside the other parts'
 };
 
 struct ProgramOptions {
