@@ -69,7 +69,8 @@ def declared(root):
 
 def symbols(objects, kinds):
     listing = toolchain.run([toolchain.llvm_tool("llvm-nm"), *objects]).stdout
-    return {m[2] for m in re.finditer(r"^[0-9a-f ]*([A-Za-z]) (\S+)$", listing, re.M) if m[1] in kinds}
+    lines = re.finditer(r"^[0-9a-f ]*([A-Za-z]) (\S+)$", listing, re.MULTILINE)
+    return {line[2] for line in lines if line[1] in kinds}
 
 
 def check(root, folder, name, c, cxx, tally):

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tutorial series' interface as a kernel uses it: each name with its type, each constant with
- * its value. Compiled as C and as C++ by tests/checks/series.py, once as it stands and once as the
- * other language; an object of it refers to every function.
+ * its value. tests/checks/series.py compiles it as C and as C++; the object uses every function.
  */
 #include "quire/series.h"
 
