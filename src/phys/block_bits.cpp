@@ -155,23 +155,36 @@ unsigned BlockBits::largest_order(unsigned bound) const {
 }
 
 unsigned BlockBits::largest_order_after_set(unsigned before, unsigned first, unsigned count) const {
-    // A hole larger than all that were there before contains frames of the run; so does a hole of
-    // each smaller order inside it.
-    unsigned largest = before;
-    for (unsigned order = before == no_hole ? 0 : before + 1; order <= block_order; ++order) {
-        bool found = false;
-        const unsigned last = (first + count - 1) >> order;
-        for (unsigned index = first >> order; index <= last && !found; ++index)
-            found = all_set(index << order, 1u << order);
-        if (!found) break;
-        largest = order;
+    // A hole larger than all that were there before contains frames of the run.
+    unsigned largest = before == no_hole ? 0 : before;
+    bool full = false;
+    for (unsigned i = first / word_bits; i <= (first + count - 1) / word_bits; ++i) {
+        full = full || words_[i] == ~uint64_t{0};
+        if (largest < word_order - 1) largest = largest_in_part(words_[i], largest);
     }
-    return largest;
+    return full ? largest_of_full_words(largest) : largest;
+}
+
+// The order of the largest hole in a word that is not full, or `least` when that is more.
+unsigned BlockBits::largest_in_part(uint64_t word, unsigned least) {
+    for (unsigned order = 0; order < least; ++order)
+        word = paired(word, order);
+    for (;; ++least) {
+        word = paired(word, least);
+        if (word == 0 || least == word_order - 1) return least;
+    }
 }
 
 Hole BlockBits::smallest_hole(unsigned order) const {
     Hole best{0, no_hole};
     if (order < word_order) {
+        // Most often there is one of just that order.
+        for (unsigned i = 0; i < words; ++i) {
+            const uint64_t alone = unpaired(holes_in(words_[i], order), order);
+            if (alone != 0 && words_[i] != ~uint64_t{0}) {
+                return {i * word_bits + lowest_bit(alone), order};
+            }
+        }
         for (unsigned i = 0; i < words && best.order != order; ++i) {
             // Full words are left for the second step, which knows their neighbours.
             if (words_[i] == 0 || words_[i] == ~uint64_t{0}) continue;
@@ -194,30 +207,45 @@ unsigned BlockBits::largest_of_full_words(unsigned before) const {
     return before == no_hole || now > before ? now : before;
 }
 
+namespace {
+
+// The number of a frame that is known to exist.
+Frame known_frame(uint64_t number) {
+    if (number > Frame::highest) __builtin_unreachable();
+    return Frame(number);
+}
+
+// Writes base + position for each set bit until `next` is `end`. What is left of the bits.
+uint64_t write_numbers(uint64_t bits, uint64_t base, Frame*& next, const Frame* end) {
+    Frame* at = next;
+    for (; bits != 0 && at != end; bits &= bits - 1)
+        *at++ = known_frame(base + lowest_bit(bits));
+    next = at;
+    return bits;
+}
+
+}  // namespace
+
 BlockBits::Taken BlockBits::take_smallest(unsigned count, uint64_t base, Frame* out) {
-    Taken taken{0, 0};
-    for (unsigned order = 0; order < word_order; ++order) {
-        for (unsigned i = 0; i < words; ++i) {
+    const Frame* const end = out + count;
+    Frame* next = out;
+    unsigned last_order = 0;
+    for (unsigned order = 0; order < word_order && next != end; ++order) {
+        for (unsigned i = 0; i < words && next != end; ++i) {
             const uint64_t word = words_[i];
             // Full words are left for the second step, which knows their neighbours.
             if (word == 0 || word == ~uint64_t{0}) continue;
-            uint64_t holes = unpaired(holes_in(word, order), order);
+            const uint64_t holes = unpaired(holes_in(word, order), order);
             if (holes == 0) continue;
-            uint64_t rest = word;
-            taken.order = order;
-            for (; holes != 0; holes &= holes - 1) {
-                const unsigned first = lowest_bit(holes);
-                for (unsigned j = 0; j < 1u << order; ++j) {
-                    if (taken.count == count) break;
-                    out[taken.count++] = Frame(base + i * word_bits + first + j);
-                    rest &= ~(uint64_t{1} << (first + j));
-                }
-                if (taken.count == count) break;
-            }
-            put(i, rest);
-            if (taken.count == count) return taken;
+            last_order = order;
+            // All frames of these holes.
+            uint64_t rest = holes;
+            for (unsigned size = 1; size < 1u << order; size *= 2)
+                rest |= rest << size;
+            put(i, (word & ~rest) | write_numbers(rest, base + i * word_bits, next, end));
         }
     }
+    Taken taken{static_cast<unsigned>(next - out), last_order};
     while (taken.count < count) {
         const uint64_t full = full_words();
         if (full == 0) break;
@@ -225,7 +253,7 @@ BlockBits::Taken BlockBits::take_smallest(unsigned count, uint64_t base, Frame* 
         if (hole.order + word_order > taken.order) taken.order = hole.order + word_order;
         unsigned bit = 0;
         for (; bit < word_bits && taken.count < count; ++bit)
-            out[taken.count++] = Frame(base + hole.first * word_bits + bit);
+            out[taken.count++] = known_frame(base + hole.first * word_bits + bit);
         put(hole.first, bit == word_bits ? 0 : ~uint64_t{0} << bit);
     }
     return taken;

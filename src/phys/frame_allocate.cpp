@@ -107,8 +107,10 @@ Status FrameCore::allocate_batch(Span<Frame> frames, Zone zone) {
 // is in use for the same mobility, then one that is free as a whole, then any other.
 uint32_t FrameCore::find_block(FramePool& pool, unsigned order, Mobility mobility) {
     const size_t wanted = static_cast<size_t>(mobility);
-    const uint32_t block = pool.index[wanted].find(order, 1);
-    if (block != no_block) return block;
+    if (order < block_order) {
+        const uint32_t block = pool.index[wanted].find(order, 1);
+        if (block != no_block) return block;
+    }
     if (pool.index[0].first_whole() != no_block) return pool.index[0].first_whole();
     if (pool.fresh_groups == 0) return pool.index[1 - wanted].find(order, 1);
     const uint32_t group = lowest_fresh_group(pool);
@@ -126,10 +128,27 @@ bool FrameCore::find_hole(unsigned order, Zone zone, const FrameConstraints& con
         const uint32_t block =
             find_block(pool(zone, nth_home(home, n)), order, constraints.mobility);
         if (block == no_block) continue;
-        found = {block, table_.bits[block].smallest_hole(order)};
+        found = {block, hole_in(block, order)};
         return true;
     }
     return false;
+}
+
+// The hole of a block to serve a request for a hole of `order` from.
+Hole FrameCore::hole_in(uint32_t block, unsigned order) const {
+    if (table_.headers.data()[block].largest == block_order) return {0, block_order};
+    return table_.bits.data()[block].smallest_hole(order);
+}
+
+bool FrameCore::take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility,
+                          Frame& frame) {
+    if (pools_.empty()) return false;
+    const uint32_t block = find_block(pool(zone, home), order, mobility);
+    if (block == no_block) return false;
+    const Hole hole = hole_in(block, order);
+    frame = sections_.frame(block, hole.first);
+    take_piece(block, hole.first, 1u << order, hole.order, mobility);
+    return true;
 }
 
 FrameRange FrameCore::take_from_hole(const Found& found, FrameCount count, Mobility mobility) {

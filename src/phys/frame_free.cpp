@@ -13,6 +13,19 @@ Status FrameCore::free(Frame frame) {
 }
 
 Status FrameCore::free(const FrameRange& frames) {
+    if (!frames.empty() && frames.count().value() <= block_frames) {
+        // Most often all lie in one block.
+        const BlockPiece piece = sections_.piece(frames);
+        const unsigned count = static_cast<unsigned>(frames.count().value());
+        const bool given_out = piece.block != BlockPiece::outside && piece.count == count &&
+                               !table_.is_fresh(piece.block) &&
+                               table_.headers[piece.block].mask == BlockHeader::all_usable &&
+                               !table_.bits[piece.block].any_set(piece.first, count);
+        if (given_out) {
+            give_piece(piece.block, piece.first, count);
+            return {};
+        }
+    }
     const Status given_out = check(frames, Expect::given_out);
     if (!given_out.ok()) return given_out;
     give(frames);

@@ -64,9 +64,14 @@ void FrameCore::take_piece(uint32_t block, unsigned first, unsigned count, unsig
     if (table_.is_fresh(block)) open_group(block >> BlockTable::group_order);
     BlockHeader& header = table_.headers[block];
     BlockBits& bits = table_.bits[block];
-    bits.clear(first, count);
-    const unsigned largest =
-        hole_order < header.largest ? header.largest : bits.largest_order(header.largest);
+    unsigned largest = header.largest;
+    if (count == header.free) {
+        bits.clear_all();
+        largest = BlockBits::no_hole;
+    } else {
+        bits.clear(first, count);
+        if (hole_order >= largest) largest = bits.largest_order(largest);
+    }
     pool_of(header).remove_free(count);
     file(block, header.free - count, largest, mobility);
 }
@@ -74,10 +79,15 @@ void FrameCore::take_piece(uint32_t block, unsigned first, unsigned count, unsig
 void FrameCore::give_piece(uint32_t block, unsigned first, unsigned count) {
     BlockHeader& header = table_.headers[block];
     BlockBits& bits = table_.bits[block];
-    bits.set(first, count);
+    unsigned largest = block_order;
+    if (header.free + count == block_frames) {
+        bits.set_all();
+    } else {
+        bits.set(first, count);
+        largest = bits.largest_order_after_set(header.largest, first, count);
+    }
     pool_of(header).add_free(count);
-    file(block, header.free + count, bits.largest_order_after_set(header.largest, first, count),
-         Mobility::unmovable);
+    file(block, header.free + count, largest, Mobility::unmovable);
 }
 
 // Notes a block's new state, and moves it to the list where it is looked for. `mobility` is what it

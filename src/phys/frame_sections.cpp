@@ -137,6 +137,8 @@ FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<Fr
         if (used == 0 || section.last - section.first > main_.last - main_.first) main_ = section;
     }
     table_ = table.first(used);
+    main_span_ = main_.last - main_.first;
+    main_shift_ = ((main_.first >> block_order) - main_.first_block) << block_order;
 }
 
 bool FrameSections::agrees_with(const MemoryMap& map, const ZoneEnds& ends) const {

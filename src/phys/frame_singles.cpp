@@ -30,65 +30,62 @@ size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Frame* 
 }
 
 size_t FrameCore::give_some(Span<const Frame> frames, unsigned home) {
-    const Frame* const all = frames.data();
-    size_t given = 0;
-    while (given < frames.size()) {
-        const uint64_t first = all[given].value();
-        const FrameSection* const section = sections_.section_of(first);
+    const Frame* const begin = frames.data();
+    const Frame* const end = begin + frames.size();
+    const Frame* next = begin;
+    while (next != end) {
+        const FrameSection* const section = sections_.section_of(next->value());
         if (section == nullptr) break;
-        const uint32_t block = section->block_of(first);
+        const uint32_t block = section->block_of(next->value());
         if (table_.is_fresh(block) || home_of_block(*section, block) != home) break;
-        BlockHeader& header = table_.headers.data()[block];
-        BlockBits& bits = table_.bits.data()[block];
-        const bool all_usable = header.mask == BlockHeader::all_usable;
-        unsigned largest = header.largest;
-        const size_t before = given;
-        do {
-            const unsigned position = static_cast<unsigned>(all[given].value() % block_frames);
-            if (bits.test(position)) break;
-            if (!all_usable && !table_.is_usable(block, position)) break;
-            largest = bits.set_one(position, largest);
-            ++given;
-        } while (given < frames.size() && (all[given].value() ^ first) < block_frames &&
-                 section->contains(all[given].value()));
-        const unsigned count = static_cast<unsigned>(given - before);
-        if (count == 0) break;
-        file(block, header.free + count, largest, Mobility::unmovable);
-        pool_of(header).add_free(count);
+        const Frame* const before = next;
+        next = give_to_block(*section, block, next, end);
+        if (next == before) break;
     }
-    return given;
+    return static_cast<size_t>(next - begin);
 }
 
-bool FrameCore::take_one(Zone zone, unsigned home, Mobility mobility, Frame& frame) {
-    if (pools_.empty()) return false;
-    const uint32_t block = find_block(pool(zone, home), 0, mobility);
-    if (block == no_block) return false;
-    const Hole hole = table_.bits.data()[block].smallest_hole(0);
-    frame = sections_.frame(block, hole.first);
-    take_piece(block, hole.first, 1, hole.order, mobility);
-    return true;
+// Gives back the frames that lie in the block which the first lies in, up to the first that does
+// not or was not given out: where that one stands. A word of the bitmap at a time.
+const Frame* FrameCore::give_to_block(const FrameSection& section, uint32_t block,
+                                      const Frame* next, const Frame* end) {
+    BlockHeader& header = table_.headers.data()[block];
+    BlockBits& bits = table_.bits.data()[block];
+    const uint64_t number = next->value() >> block_order;
+    unsigned largest = header.largest;
+    unsigned count = 0;
+    while (next != end && next->value() >> block_order == number) {
+        const uint64_t base = next->value() & ~uint64_t{BlockBits::word_bits - 1};
+        const unsigned position = static_cast<unsigned>(base % block_frames);
+        uint64_t taken = ~bits.word_at(position);
+        if (header.mask != BlockHeader::all_usable) {
+            taken &= table_.usable_word(block, position);
+            if (!section.contains(next->value())) break;
+        }
+        uint64_t given = 0;
+        for (; next != end; ++next) {
+            const uint64_t bit = next->value() - base;
+            if (bit >= BlockBits::word_bits || (taken >> bit & 1) == 0) break;
+            taken ^= uint64_t{1} << bit;
+            given |= uint64_t{1} << bit;
+            ++count;
+        }
+        if (given == 0) break;
+        largest = bits.set_in_word(position, given, largest);
+    }
+    if (count == 0) return next;
+    pool_of(header).add_free(count);
+    file(block, header.free + count, largest, Mobility::unmovable);
+    return next;
 }
 
 // Unchecked: the frame is given out.
 void FrameCore::give_one(uint32_t block, unsigned position) {
     BlockHeader& header = table_.headers.data()[block];
-    const unsigned largest = table_.bits.data()[block].set_one(position, header.largest);
+    const unsigned largest = table_.bits.data()[block].set_in_word(
+        position, uint64_t{1} << position % BlockBits::word_bits, header.largest);
     pool_of(header).add_free(1);
     file(block, header.free + 1u, largest, Mobility::unmovable);
-}
-
-// The block of a frame that is given out, no_block for any other frame.
-uint32_t FrameCore::block_given_out(uint64_t frame) const {
-    const FrameSection* const section = sections_.section_of(frame);
-    if (section == nullptr) return no_block;
-    const uint32_t block = section->block_of(frame);
-    const unsigned position = static_cast<unsigned>(frame % block_frames);
-    if (table_.is_fresh(block) || table_.bits.data()[block].peek(position)) return no_block;
-    return table_.is_usable(block, position) ? block : no_block;
-}
-
-bool FrameCore::may_be_given_out(Frame frame) const {
-    return block_given_out(frame.value()) != no_block;
 }
 
 }  // namespace quire

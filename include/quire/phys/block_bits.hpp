@@ -7,6 +7,7 @@
 
 #include "quire/base/address.hpp"
 #include "quire/base/atomic.hpp"
+#include "quire/base/bits.hpp"
 
 namespace quire {
 
@@ -38,27 +39,35 @@ class alignas(64) BlockBits {
     bool peek(unsigned position) const {
         return (peek_word(words_[position / word_bits]) >> (position % word_bits) & 1) != 0;
     }
+    // The same of many bitmaps that follow one another.
+    static bool peek(const BlockBits* bitmaps, uint64_t position) {
+        const uint64_t word = peek_word(bitmaps->words_[position / word_bits]);
+        return (word >> (position % word_bits) & 1) != 0;
+    }
     bool all_set(unsigned first, unsigned count) const;
     void set(unsigned first, unsigned count);
     void clear(unsigned first, unsigned count);
     void set_all();
     void clear_all();
-    // Sets one clear position. The order of the largest hole after that, when it was `before` (not
-    // an unknown one) until then. O(1) unless a word becomes full.
-    unsigned set_one(unsigned position, unsigned before) {
+    // Sets clear positions of one word, the bits of `run` from `position` / word_bits * word_bits
+    // on. The order of the largest hole after that, when it was `before` (not an unknown one) until
+    // then.
+    unsigned set_in_word(unsigned position, uint64_t run, unsigned before) {
         const unsigned index = position / word_bits;
-        const unsigned bit = position % word_bits;
-        const uint64_t word = words_[index] | uint64_t{1} << bit;
+        const uint64_t word = words_[index] | run;
         put(index, word);
-        // Whether the position lies in a hole one order larger than the largest so far, and so on.
-        unsigned order = before == no_hole ? 1 : before + 1;
-        for (; order < word_order; ++order) {
-            const unsigned size = 1u << order;
-            const uint64_t hole = ((uint64_t{1} << size) - 1) << (bit & ~(size - 1));
-            if ((word & hole) != hole) return order - 1;
-        }
-        return word == ~uint64_t{0} ? largest_of_full_words(order - 1) : order - 1;
+        if (word == ~uint64_t{0}) return largest_of_full_words(before);
+        if (before == no_hole) return largest_in_part(word, 0);
+        if (before >= word_order - 1) return before;
+        // A single frame makes a larger hole only where all others of that hole are free.
+        const unsigned size = 2u << before;
+        const uint64_t hole = ((uint64_t{1} << size) - 1) << (lowest_bit(run) & ~(size - 1));
+        if ((run & (run - 1)) == 0 && (word & hole) != hole) return before;
+        return largest_in_part(word, before);
     }
+    // Of the word that a position lies in: its bits.
+    uint64_t word_at(unsigned position) const { return words_[position / word_bits]; }
+    bool any_set(unsigned first, unsigned count) const { return next_set(first) < first + count; }
     struct Taken {
         unsigned count;
         unsigned order;  // of the largest hole that was broken into
@@ -88,13 +97,15 @@ class alignas(64) BlockBits {
     // True when no bit is set here that is clear in `other`.
     bool is_subset_of(const BlockBits& other) const;
 
-  private:
     static constexpr unsigned word_bits = 64;
+
+  private:
     static constexpr unsigned words = block_frames / word_bits;
     static constexpr unsigned word_order = 6;
 
     template <class Change>
     void change(unsigned first, unsigned count, Change change_word);
+    static unsigned largest_in_part(uint64_t word, unsigned least);
     uint64_t full_words() const;
     unsigned largest_of_full_words(unsigned before) const;
     // Words are read and written whole where the machine does that at once; elsewhere each bit is

@@ -46,6 +46,12 @@ class BlockTable {
         if (mask == BlockHeader::all_usable) return true;
         return mask != BlockHeader::none_usable && masks[mask].peek(position);
     }
+    // The same for all frames of the word that a position lies in.
+    uint64_t usable_word(uint32_t block, unsigned position) const {
+        const uint32_t mask = headers[block].mask;
+        if (mask == BlockHeader::all_usable) return ~uint64_t{0};
+        return mask == BlockHeader::none_usable ? 0 : masks[mask].word_at(position);
+    }
     // Frames of a block that are free, and whether one of them is.
     unsigned free(uint32_t block) const {
         return is_fresh(block) ? block_frames : headers[block].free;

@@ -62,14 +62,8 @@ class BasicFrameAllocator {
     // One frame. Error::out_of_frames. O(1) but for index upkeep.
     Result<Frame> allocate(Zone zone = Zone::high, Mobility mobility = Mobility::unmovable) {
         Frame frame;
-        for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;) {
-            for (unsigned home = 0; home < home_count; ++home) {
-                if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
-                LockGuard guard(locks_[home].lock);
-                if (core_.take_one(static_cast<Zone>(i), home, mobility, frame)) return frame;
-            }
-        }
-        return Failure{Error::out_of_frames, 1};
+        if (!take_hole(0, zone, mobility, frame)) return Failure{Error::out_of_frames, 1};
+        return frame;
     }
     // As many single frames as `frames` has room for, or fewer when there are not so many: how
     // many, written to its front. `home` is asked first, then the others by distance. O(frames).
@@ -91,6 +85,10 @@ class BasicFrameAllocator {
     // any memory). O(1) up to order 9, as below above that.
     Result<FrameRange> allocate_order(unsigned order, Zone zone = Zone::high,
                                       Mobility mobility = Mobility::unmovable) {
+        Frame frame;
+        if (order <= block_order && take_hole(order, zone, mobility, frame)) {
+            return FrameRange(frame, FrameCount(uint64_t{1} << order));
+        }
         AllHomes guard(*this);
         return core_.allocate_order(order, zone, mobility);
     }
@@ -143,6 +141,8 @@ class BasicFrameAllocator {
     // False when the frame certainly was not given out. Takes no lock, so that an answer of true
     // says nothing of frames that others give back meanwhile. O(1).
     bool may_be_given_out(Frame frame) const { return core_.may_be_given_out(frame); }
+    // True only for frames of which the same is seen at a glance.
+    bool is_plainly_given_out(Frame frame) const { return core_.is_plainly_given_out(frame); }
     // The home for a CPU on a node; CPUs of one node take turns. O(1).
     unsigned home_for(unsigned cpu, Node node = 0) const { return core_.home_for(cpu, node); }
     Status free(const FrameRange& frames) {
@@ -218,6 +218,22 @@ class BasicFrameAllocator {
       private:
         const BasicFrameAllocator& frames_;
     };
+
+    // 2^order frames, at most a block, from the first home that has them in the best zone that has
+    // any frames: those of several may lie across the end of that zone, if it has none.
+    bool take_hole(unsigned order, Zone zone, Mobility mobility, Frame& frame) {
+        bool none_so_far = true;
+        for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && (none_so_far || order == 0);) {
+            for (unsigned home = 0; home < home_count; ++home) {
+                if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
+                LockGuard guard(locks_[home].lock);
+                if (core_.take_hole(static_cast<Zone>(i), home, order, mobility, frame))
+                    return true;
+                none_so_far = false;
+            }
+        }
+        return false;
+    }
 
     mutable Home locks_[home_count];
     FrameCore core_;

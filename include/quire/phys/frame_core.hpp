@@ -43,6 +43,9 @@ class FrameCore {
 
     // Single frames of one zone from one home, up to `wanted` of them into `out`. How many.
     size_t take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted);
+    // 2^order frames, aligned, order at most block_order, of one zone from one home: the first of
+    // them; false when there are none.
+    bool take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Frame& frame);
     // Gives back frames of one home from the front of `frames`, up to the first that is another
     // home's or was not given out. How many.
     size_t give_some(Span<const Frame> frames, unsigned home);
@@ -60,10 +63,19 @@ class FrameCore {
         return pools_.empty() || pool(zone, home).seems_empty();
     }
     // False when the frame certainly is none that was given out. Needs no lock.
-    bool may_be_given_out(Frame frame) const;
+    bool may_be_given_out(Frame frame) const { return block_given_out(frame.value()) != no_block; }
 
-    // One frame of one zone from one home; false when there is none.
-    bool take_one(Zone zone, unsigned home, Mobility mobility, Frame& frame);
+    // True only for a frame that was given out, of the largest section and of a group that is
+    // usable as a whole: for whoever wants to know at once. Needs no lock.
+    bool is_plainly_given_out(Frame frame) const {
+        if (!sections_.in_main(frame.value())) return false;
+        // Bitmaps follow one another, and so do the frames of a section.
+        const uint64_t bit = sections_.main_bit(frame.value());
+        const size_t group = static_cast<size_t>(bit >> (block_order + BlockTable::group_order));
+        return atomic::load(table_.groups.data()[group]) == BlockTable::Group::plain &&
+               !BlockBits::peek(table_.bits.data(), bit);
+    }
+
     Result<FrameRange> allocate_order(unsigned order, Zone zone, Mobility mobility);
     Result<FrameRange> allocate_run(FrameCount count, const FrameConstraints& constraints);
     Status allocate_at(const FrameRange& frames);
@@ -129,9 +141,20 @@ class FrameCore {
         return static_cast<unsigned>((zone * homes_ + home_of_block(section, block)) * mobilities);
     }
 
+    // The block of a frame that is given out, no_block for any other frame.
+    uint32_t block_given_out(uint64_t frame) const {
+        const FrameSection* const section = sections_.section_of(frame);
+        if (section == nullptr) return no_block;
+        const uint32_t block = section->block_of(frame);
+        const unsigned position = static_cast<unsigned>(frame % block_frames);
+        if (table_.is_fresh(block) || table_.bits.data()[block].peek(position)) return no_block;
+        return table_.is_usable(block, position) ? block : no_block;
+    }
+
     // frame_singles.cpp
-    uint32_t block_given_out(uint64_t frame) const;
     void give_one(uint32_t block, unsigned position);
+    const Frame* give_to_block(const FrameSection& section, uint32_t block, const Frame* next,
+                               const Frame* end);
 
     // frame_pieces.cpp: runs, piece by piece
     Status check(const FrameRange& frames, Expect expected) const;
@@ -148,6 +171,7 @@ class FrameCore {
     // frame_allocate.cpp: where frames are taken from
     uint32_t find_block(FramePool& pool, unsigned order, Mobility mobility);
     bool find_hole(unsigned order, Zone zone, const FrameConstraints& constraints, Found& found);
+    Hole hole_in(uint32_t block, unsigned order) const;
     FrameRange take_from_hole(const Found& found, FrameCount count, Mobility mobility);
     FrameRange search(FrameCount count, const FrameConstraints& constraints,
                       const Window& window) const;

@@ -116,6 +116,10 @@ class FrameSections {
     const FrameSection* section_of(uint64_t frame) const {
         return main_.contains(frame) ? &main_ : search(frame);
     }
+    // Whether a frame lies in the largest section, and if so, its number among the frames of all
+    // blocks.
+    bool in_main(uint64_t frame) const { return frame - main_.first <= main_span_; }
+    uint64_t main_bit(uint64_t frame) const { return frame - main_shift_; }
     const FrameSection& section_of_block(uint32_t block) const;
     // The first frame of a block that belongs to its section.
     Frame first_frame(uint32_t block) const;
@@ -137,6 +141,8 @@ class FrameSections {
     Span<FrameSection> table_;
     // A copy of the largest, for quick answers; at first one that no frame is in.
     FrameSection main_{UINT64_MAX, UINT64_MAX};
+    uint64_t main_span_ = 0;
+    uint64_t main_shift_ = 0;
     Span<const NodeRange> nodes_;
 };
 

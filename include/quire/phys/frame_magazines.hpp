@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// The frames that one CPU keeps at hand. Touched by that CPU alone, but for the request that others
+// leave.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/address.hpp"
+#include "quire/base/atomic.hpp"
+#include "quire/base/span.hpp"
+
+namespace quire {
+
+// When a frame that was given back is given out again.
+enum class Reuse : uint8_t {
+    // Not before it was back in its block. Frees are collected and go back a batch at a time,
+    // whatever is asked for meanwhile: memory stays whole, and use after free is noticed more
+    // often.
+    delayed,
+    // At once, the last one first: the fastest, since its lines are still in the cache. What a CPU
+    // frees and asks for in turn never gets back to the blocks.
+    at_once,
+};
+
+// How full a magazine may be, as its owner sees it at each operation. Others ask for what a CPU has
+// by making that zero: so both are seen by one comparison.
+class MagazineLimit {
+  public:
+    explicit MagazineLimit(uint32_t frames) : limit_(frames) {}
+
+    // Whether the owner may go on with the n-th frame, counted from 0.
+    bool permits(uint32_t n) const { return n < limit_.load(MemoryOrder::relaxed); }
+    bool asked() const { return limit_.load(MemoryOrder::acquire) == 0; }
+    void ask() { limit_.store(0, MemoryOrder::release); }
+    // By the owner, when all has been given back.
+    void answer(uint32_t frames) { limit_.store(frames, MemoryOrder::release); }
+
+  private:
+    Atomic<uint32_t> limit_;
+};
+
+// The lowest last, so that frames are given out in ascending order.
+inline void reverse(Frame* frames, uint32_t count) {
+    for (uint32_t i = 0; i < count / 2; ++i) {
+        const Frame other = frames[i];
+        frames[i] = frames[count - 1 - i];
+        frames[count - 1 - i] = other;
+    }
+}
+
+// Frames on their way out and frames on their way back, apart.
+template <uint32_t batch>
+class DelayedMagazines {
+  public:
+    static constexpr uint32_t capacity = batch;
+
+    // False when there is none, or the limit does not permit it.
+    bool take(const MagazineLimit& limit, Frame& frame) {
+        const uint32_t n = waiting_ - 1;
+        if (!limit.permits(n)) return false;
+        waiting_ = n;
+        frame = out_[last_ - n];
+        return true;
+    }
+    // Where a refill is written when there is none, and how many were.
+    Span<Frame> room() { return out_; }
+    void refilled(size_t frames) {
+        waiting_ = static_cast<uint32_t>(frames);
+        last_ = waiting_ - 1;
+    }
+
+    // False when there is no room, or the limit does not permit it.
+    bool put(const MagazineLimit& limit, Frame frame) {
+        const uint32_t n = returned_;
+        if (!limit.permits(n)) return false;
+        back_[n] = frame;
+        returned_ = n + 1;
+        return true;
+    }
+    // What goes back to the blocks when there is no room, and that it went.
+    Span<const Frame> surplus() const { return {back_, returned_}; }
+    void drop_surplus() { returned_ = 0; }
+    // What else there is, and that it went.
+    Span<const Frame> rest() const { return {out_ + (last_ + 1 - waiting_), waiting_}; }
+    void drop_rest() { waiting_ = 0; }
+
+  private:
+    uint32_t waiting_ = 0;
+    uint32_t last_ = 0;  // where the last one that was written stands
+    uint32_t returned_ = 0;
+    Frame out_[batch];
+    Frame back_[batch];
+};
+
+// One stack for both.
+template <uint32_t batch>
+class StackMagazine {
+  public:
+    static constexpr uint32_t capacity = 2 * batch;
+
+    bool take(const MagazineLimit& limit, Frame& frame) {
+        const uint32_t n = count_ - 1;
+        if (!limit.permits(n)) return false;
+        count_ = n;
+        frame = frames_[n];
+        return true;
+    }
+    Span<Frame> room() { return Span<Frame>(frames_, batch); }
+    void refilled(size_t frames) {
+        count_ = static_cast<uint32_t>(frames);
+        reverse(frames_, count_);
+    }
+
+    bool put(const MagazineLimit& limit, Frame frame) {
+        const uint32_t n = count_;
+        if (!limit.permits(n)) return false;
+        frames_[n] = frame;
+        count_ = n + 1;
+        return true;
+    }
+    // The oldest half, at most.
+    Span<const Frame> surplus() const { return {frames_, count_ < batch ? count_ : batch}; }
+    void drop_surplus() {
+        const uint32_t gone = static_cast<uint32_t>(surplus().size());
+        for (uint32_t i = gone; i < count_; ++i)
+            frames_[i - gone] = frames_[i];
+        count_ -= gone;
+    }
+    Span<const Frame> rest() const { return {frames_, count_}; }
+    void drop_rest() { count_ = 0; }
+
+  private:
+    uint32_t count_ = 0;
+    Frame frames_[2 * batch];
+};
+
+// Which frames lie in the magazines, roughly: a frame that is remembered here is worth looking for,
+// and most that lie there are remembered. Notices a second free of a frame for the price of a
+// comparison.
+class RecentFrames {
+  public:
+    bool remembers(Frame frame) const { return frames_[place(frame)] == low_part(frame); }
+    void remember(Frame frame) { frames_[place(frame)] = low_part(frame); }
+    // And whatever else was remembered in its place.
+    void forget(Frame frame) { frames_[place(frame)] = 0; }
+
+  private:
+    static constexpr size_t places = 256;
+    static constexpr size_t place(Frame frame) {
+        return static_cast<size_t>(frame.value()) % places;
+    }
+    static constexpr uint32_t low_part(Frame frame) { return static_cast<uint32_t>(frame.value()); }
+
+    uint32_t frames_[places] = {};
+};
+
+template <Reuse reuse, uint32_t batch>
+struct MagazinesFor {
+    using Type = DelayedMagazines<batch>;
+};
+template <uint32_t batch>
+struct MagazinesFor<Reuse::at_once, batch> {
+    using Type = StackMagazine<batch>;
+};
+
+// All that a CPU has.
+template <Reuse reuse, uint32_t batch>
+struct FrameMagazines {
+    using Magazines = typename MagazinesFor<reuse, batch>::Type;
+
+    MagazineLimit limit{Magazines::capacity};
+    uint32_t home = 0;
+    Magazines frames;
+    size_t refused = 0;  // frames that turned out not to be given out when they went back
+    RecentFrames recent;
+};
+
+}  // namespace quire

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+// Frames with magazines in front: single frames come and go without a lock, on CPUs' own ground.
+//
+//   FrameAllocator frames;                                 // started as usual
+//   PerCpuFrames<FrameAllocator, MyCpus>::Slot slots[16];  // one a CPU, in memory of the kernel's
+//   PerCpuFrames<FrameAllocator, MyCpus> per_cpu(frames, slots);
+//
+// May be put in front of an allocator at any time, and the allocator can still be used directly.
+// What lies in magazines counts as given out there.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/cpu_local.hpp"
+#include "quire/base/lock.hpp"
+#include "quire/base/range.hpp"
+#include "quire/base/result.hpp"
+#include "quire/base/span.hpp"
+#include "quire/phys/frame_magazines.hpp"
+#include "quire/phys/frame_types.hpp"
+
+namespace quire {
+
+// How to hurry a CPU that frames are wanted back from, for kernels that can.
+class CpuCaller {
+  public:
+    // Has that CPU call `answer()` soon, by an interrupt for example. Called with the caller pinned
+    // and no lock held.
+    virtual void call(unsigned cpu) = 0;
+
+  protected:
+    ~CpuCaller() = default;
+};
+
+// A BasicFrameAllocator behind, a policy that says which CPU this is, and how frames are reused.
+// The policy's Pin keeps away whatever else allocates on this CPU: preemption, and interrupts when
+// handlers allocate. `batch` frames at a time go from and to the blocks.
+//
+// A frame freed a second time is refused at once when it is in its block, and mostly when it lies
+// in this CPU's magazines; when it lies in another's, only once it comes back (late_refusals), and
+// it may have been given out a second time by then. FrameWords, where used, notices all.
+template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, uint32_t batch = 32>
+class PerCpuFrames {
+  public:
+    using Magazines = FrameMagazines<reuse, batch>;
+    using Slot = typename CpuLocal<Magazines, Cpus>::Slot;
+
+    // One slot for each CPU; they and the allocator must outlive this object. Single frames asked
+    // for with this mobility, from whatever zone, are served from the magazines.
+    PerCpuFrames(Frames& frames, Span<Slot> slots, Mobility mobility = Mobility::unmovable,
+                 CpuCaller* caller = nullptr)
+        : frames_(frames), slots_(slots), mobility_(mobility), caller_(caller) {
+        for (unsigned cpu = 0; cpu < slots_.size(); ++cpu)
+            set_node(cpu, 0);
+    }
+    PerCpuFrames(const PerCpuFrames&) = delete;
+    PerCpuFrames& operator=(const PerCpuFrames&) = delete;
+
+    // Says which node a CPU is on, before it uses this object.
+    void set_node(unsigned cpu, Node node) { slots_[cpu].value.home = frames_.home_for(cpu, node); }
+
+    // One frame. Error::out_of_frames when there is none left either here or with the other CPUs,
+    // as far as these answered. O(1), and O(batch) now and then.
+    Result<Frame> allocate(Zone zone = Zone::high) {
+        if (zone != Zone::high) return allocate(zone, mobility_);
+        const typename Cpus::Pin pin;
+        Magazines& mine = magazines(pin);
+        Frame frame;
+        if (!mine.frames.take(mine.limit, frame)) return allocate_slowly(mine);
+        mine.recent.forget(frame);
+        return frame;
+    }
+    Result<Frame> allocate(Zone zone, Mobility mobility) {
+        if (zone == Zone::high && mobility == mobility_) return allocate();
+        return with_reclaim([&] { return frames_.allocate(zone, mobility); });
+    }
+    // As those of the allocator; what lies in magazines is called back before out_of_frames is
+    // said, or in_use.
+    Result<FrameRange> allocate_order(unsigned order, Zone zone = Zone::high,
+                                      Mobility mobility = Mobility::unmovable) {
+        return with_reclaim([&] { return frames_.allocate_order(order, zone, mobility); });
+    }
+    Result<FrameRange> allocate_run(FrameCount count, const FrameConstraints& constraints = {}) {
+        return with_reclaim([&] { return frames_.allocate_run(count, constraints); });
+    }
+    Status allocate_at(const FrameRange& frames) {
+        return with_reclaim([&] { return frames_.allocate_at(frames); });
+    }
+    Status allocate_batch(Span<Frame> frames, Zone zone = Zone::high) {
+        return with_reclaim([&] { return frames_.allocate_batch(frames, zone); });
+    }
+
+    // Gives back a frame, however it was asked for. Errors as the allocator's, nothing changed; see
+    // above for what is noticed when. O(1), and O(batch) now and then.
+    Status free(Frame frame) {
+        const typename Cpus::Pin pin;
+        Magazines& mine = magazines(pin);
+        const bool suspect = !frames_.is_plainly_given_out(frame) || mine.recent.remembers(frame);
+        if (suspect || !mine.frames.put(mine.limit, frame)) return free_slowly(mine, frame);
+        mine.recent.remember(frame);
+        return {};
+    }
+    Status free(const FrameRange& frames) { return frames_.free(frames); }
+    Status free_batch(Span<const Frame> frames) { return frames_.free_batch(frames); }
+
+    // For the source of page tables and the like (see FrameSource in paging).
+    Result<Frame> allocate_frame() { return allocate(); }
+    Status free_frame(Frame frame) { return free(frame); }
+
+    // Gives back all that this CPU keeps: before it goes to sleep, is taken off line, or when
+    // frames are counted. O(batch).
+    void drain() {
+        const typename Cpus::Pin pin;
+        give_up(magazines(pin));
+    }
+    // The same when others have asked for it, otherwise nothing: what a CpuCaller has a CPU call.
+    void answer() {
+        const typename Cpus::Pin pin;
+        Magazines& mine = magazines(pin);
+        if (mine.limit.asked()) give_up(mine);
+    }
+    // Gives back what this CPU keeps and asks all others to, and waits a while for their answers. A
+    // CPU answers when it next allocates or frees, or when it is called.
+    void reclaim() {
+        const typename Cpus::Pin pin;
+        reclaim(magazines(pin));
+    }
+
+    // How many frames this CPU found not to be given out when they went back to their blocks: each
+    // was freed twice. O(1).
+    size_t late_refusals() const {
+        const typename Cpus::Pin pin;
+        return magazines(pin).refused;
+    }
+    Frames& allocator() { return frames_; }
+
+  private:
+    // Turns of a wait loop before a CPU is taken not to answer.
+    static constexpr unsigned patience = 1u << 12;
+
+    Magazines& magazines(const typename Cpus::Pin&) const {
+        // Checked where that is paid for: each pair of operations comes here twice.
+        const unsigned cpu = Cpus::index();
+        if constexpr (debug_checks) return slots_[cpu].value;
+        return slots_.data()[cpu].value;
+    }
+    static bool holds(const Magazines& mine, Frame frame) {
+        for (const Frame here : mine.frames.rest())
+            if (here == frame) return true;
+        if constexpr (reuse == Reuse::delayed) {
+            for (const Frame here : mine.frames.surplus())
+                if (here == frame) return true;
+        }
+        return false;
+    }
+
+    // Others' request is answered, the magazine refilled.
+    [[gnu::noinline]] Result<Frame> allocate_slowly(Magazines& mine) {
+        if (mine.limit.asked()) give_up(mine);
+        if (!take_batch(mine)) {
+            give_up(mine);
+            if (!take_batch(mine)) reclaim(mine);
+            if (mine.frames.rest().empty()) take_batch(mine);
+        }
+        Frame frame;
+        if (!mine.frames.take(mine.limit, frame)) return Failure{Error::out_of_frames, 1};
+        mine.recent.forget(frame);
+        return frame;
+    }
+    // The frame is looked at closely, others' request is answered, room is made.
+    [[gnu::noinline]] Status free_slowly(Magazines& mine, Frame frame) {
+        if (!frames_.may_be_given_out(frame)) return frames_.free(frame);
+        const bool back_already = mine.recent.remembers(frame) && holds(mine, frame);
+        if (back_already) return Failure{Error::already_free, frame.value()};
+        if (mine.limit.asked()) give_up(mine);
+        if (!mine.frames.put(mine.limit, frame)) {
+            give_surplus(mine);
+            if (!mine.frames.put(mine.limit, frame)) return frames_.free(frame);
+        }
+        mine.recent.remember(frame);
+        return {};
+    }
+    bool take_batch(Magazines& mine) {
+        const Span<Frame> room = mine.frames.room();
+        const size_t taken = frames_.allocate_some(room, Zone::high, mobility_, mine.home);
+        for (const Frame frame : room.first(taken))
+            mine.recent.remember(frame);
+        mine.frames.refilled(taken);
+        return taken != 0;
+    }
+    void give_surplus(Magazines& mine) {
+        mine.refused += frames_.free_some(mine.frames.surplus());
+        mine.frames.drop_surplus();
+    }
+    void give_up(Magazines& mine) {
+        give_surplus(mine);
+        mine.refused += frames_.free_some(mine.frames.rest());
+        mine.frames.drop_rest();
+        mine.limit.answer(Magazines::Magazines::capacity);
+    }
+    [[gnu::noinline]] void reclaim(Magazines& mine) {
+        give_up(mine);
+        for (unsigned cpu = 0; cpu < slots_.size(); ++cpu) {
+            Magazines& other = slots_[cpu].value;
+            if (&other == &mine) continue;
+            other.limit.ask();
+            if (caller_ != nullptr) caller_->call(cpu);
+        }
+        for (unsigned turn = 0; turn < patience && !all_answered(mine); ++turn) {
+            // Those asked may be waiting for this CPU, which has nothing left.
+            if (mine.limit.asked()) give_up(mine);
+            cpu_relax();
+        }
+    }
+    bool all_answered(const Magazines& mine) const {
+        for (unsigned cpu = 0; cpu < slots_.size(); ++cpu) {
+            const Magazines& other = slots_[cpu].value;
+            if (&other != &mine && other.limit.asked()) return false;
+        }
+        return true;
+    }
+
+    // What a request gives, once more after a reclaim when what lies in magazines may be missing.
+    template <class Request>
+    auto with_reclaim(Request request) {
+        auto result = request();
+        if (result.ok()) return result;
+        const Error error = result.error();
+        if (error != Error::out_of_frames && error != Error::in_use) return result;
+        reclaim();
+        return request();
+    }
+
+    Frames& frames_;
+    Span<Slot> slots_;
+    Mobility mobility_;
+    CpuCaller* caller_;
+};
+
+}  // namespace quire

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Memory in parts: nodes, several homes in one, and what can be moved apart from what cannot.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <vector>
+
+#include "unit/phys/frame_machine.hpp"
+
+namespace quire {
+namespace {
+
+using test::Books;
+using test::everything;
+using test::fails_with;
+using test::make_map;
+using test::Memory;
+using test::no_limit;
+using test::run_of;
+
+constexpr uint64_t base = 512 * 10;  // above 16 MiB, so that there is one zone
+constexpr uint64_t group_frames = uint64_t{BlockTable::group_blocks} * block_frames;
+
+template <unsigned homes>
+class HomesMachine {
+  public:
+    using Allocator = BasicFrameAllocator<SpinLock, homes>;
+    HomesMachine(const std::vector<Memory>& memory, const FrameTopology& topology = {})
+        : map(make_map(memory)),
+          boot(*map, everything),
+          books(Allocator::metadata_bytes(*map, topology).value()) {
+        const Status started = frames.start(boot, books.span(), no_limit, topology);
+        EXPECT_TRUE(started.ok());
+    }
+    ~HomesMachine() { EXPECT_TRUE(frames.validate().ok()); }
+
+    std::unique_ptr<MemoryMap> map;
+    BootFrames boot;
+    Books books;
+    Allocator frames;
+};
+
+// Three nodes of 1,000 frames; the second begins and ends inside blocks.
+const NodeRange three_nodes[] = {
+    {run_of(base, 1000), 0}, {run_of(base + 1000, 1000), 1}, {run_of(base + 2000, 1000), 2}};
+
+TEST(FrameNodes, EachGivesOutItsOwn) {
+    const FrameTopology topology{three_nodes, {}};
+    HomesMachine<3> machine({{base, 3000}}, topology);
+    EXPECT_EQ(machine.frames.counters().free, FrameCount(3000));
+    for (const Node node : {Node{2}, Node{0}, Node{1}}) {
+        for (int i = 0; i < 1000; ++i) {
+            Frame frame;
+            ASSERT_EQ(machine.frames.allocate_some({&frame, 1}, Zone::high, Mobility::unmovable,
+                                                   machine.frames.home_for(0, node)),
+                      1u);
+            ASSERT_TRUE(three_nodes[node].frames.contains(frame)) << i;
+        }
+    }
+    EXPECT_TRUE(fails_with(machine.frames.allocate(), Error::out_of_frames, 1));
+    EXPECT_TRUE(machine.frames.free(run_of(base, 3000)).ok());
+    EXPECT_EQ(machine.frames.largest_free_run(), FrameCount(3000));
+}
+
+TEST(FrameNodes, FallBackToTheNearest) {
+    // From 0, node 2 is nearer than 1; from 1, node 0; from 2, node 1.
+    const uint8_t distances[] = {10, 30, 20, 20, 10, 30, 30, 20, 10};
+    const FrameTopology topology{three_nodes, distances};
+    HomesMachine<3> machine({{base, 3000}}, topology);
+    const Node next[] = {2, 0, 1};
+    for (Node node = 0; node < 3; ++node) {
+        ASSERT_TRUE(machine.frames.allocate_at(three_nodes[node].frames).ok());
+        const auto run = machine.frames.allocate_run(FrameCount(8), {.node = node});
+        ASSERT_TRUE(run.ok());
+        EXPECT_TRUE(three_nodes[next[node]].frames.contains(*run)) << int{node};
+        EXPECT_TRUE(machine.frames.free(*run).ok());
+        EXPECT_TRUE(machine.frames.free(three_nodes[node].frames).ok());
+    }
+}
+
+TEST(FrameNodes, OnlyOneNode) {
+    const FrameTopology topology{three_nodes, {}};
+    HomesMachine<3> machine({{base, 3000}}, topology);
+    const FrameConstraints only{.node = 1, .only_node = true};
+    // Runs that fit in no hole are searched for, and stop where the node does.
+    const auto run = machine.frames.allocate_run(FrameCount(700), only);
+    ASSERT_TRUE(run.ok());
+    EXPECT_TRUE(three_nodes[1].frames.contains(*run));
+    EXPECT_TRUE(
+        fails_with(machine.frames.allocate_run(FrameCount(700), only), Error::out_of_frames, 700));
+    while (machine.frames.allocate_run(FrameCount(1), only).ok()) {
+    }
+    EXPECT_EQ(machine.frames.counters().free, FrameCount(2000));
+    EXPECT_TRUE(fails_with(machine.frames.allocate_run(FrameCount(1001), only),
+                           Error::out_of_frames, 1001));
+    // Anybody may use both others at once.
+    EXPECT_TRUE(machine.frames.allocate_run(FrameCount(1000), {.node = 1}).ok());
+}
+
+TEST(FrameNodes, WrongTopologiesAreRefused) {
+    const auto map = make_map({{base, 3000}});
+    BootFrames boot(*map, everything);
+    const FrameTopology topology{three_nodes, {}};
+    Books books(BasicFrameAllocator<SpinLock, 3>::metadata_bytes(*map, topology).value());
+    BasicFrameAllocator<SpinLock, 2> too_few;
+    EXPECT_TRUE(
+        fails_with(too_few.start(boot, books.span(), no_limit, topology), Error::bad_argument, 3));
+    const uint8_t distances[] = {10, 20, 20, 10};
+    BasicFrameAllocator<SpinLock, 3> frames;
+    EXPECT_TRUE(fails_with(frames.start(boot, books.span(), no_limit, {three_nodes, distances}),
+                           Error::bad_argument, 4));
+    ASSERT_TRUE(frames.start(boot, books.span(), no_limit, topology).ok());
+    EXPECT_TRUE(
+        fails_with(frames.allocate_run(FrameCount(1), {.node = 3}), Error::bad_argument, 3));
+}
+
+// CPUs of one node get memory from different groups, and then from each other's.
+TEST(FrameHomes, CpusOfANodeStartApart) {
+    HomesMachine<4> machine({{1, 8 * group_frames - 1}});
+    std::set<uint64_t> groups;
+    for (unsigned cpu = 0; cpu < 4; ++cpu) {
+        Frame batch[64];
+        ASSERT_EQ(machine.frames.allocate_some(batch, Zone::high, Mobility::unmovable,
+                                               machine.frames.home_for(cpu)),
+                  64u);
+        for (const Frame frame : batch)
+            EXPECT_EQ(frame.value() / group_frames, batch[0].value() / group_frames);
+        groups.insert(batch[0].value() / group_frames);
+        EXPECT_EQ(machine.frames.free_some(batch), 0u);
+    }
+    EXPECT_EQ(groups.size(), 4u);
+    std::vector<Frame> all(8 * group_frames - 1);
+    EXPECT_EQ(
+        machine.frames.allocate_some({all.data(), all.size()}, Zone::high, Mobility::unmovable, 2),
+        all.size());
+    EXPECT_EQ(machine.frames.counters().free, FrameCount(0));
+    // Frames of all homes, mixed: those given out come back, others are passed over.
+    for (size_t i = 0; i < all.size() / 2; ++i)
+        std::swap(all[i], all[(i * 7919) % all.size()]);
+    EXPECT_EQ(machine.frames.free_some({all.data(), all.size()}), 0u);
+    EXPECT_EQ(machine.frames.free_some({all.data(), 100}), 100u);
+    EXPECT_EQ(machine.frames.largest_free_run(), FrameCount(8 * group_frames - 1));
+}
+
+TEST(FrameHomes, SomeOfManyFrees) {
+    HomesMachine<2> machine({{base, 2000}, {base + 100, 10, MemoryKind::reserved}});
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(base + 50, 50)).ok());
+    // Given out, twice the same, free, reserved, no memory, given out.
+    const Frame frames[] = {Frame(base + 60),  Frame(base + 61),  Frame(base + 61),
+                            Frame(base + 300), Frame(base + 105), Frame(1),
+                            Frame(base + 70)};
+    EXPECT_EQ(machine.frames.free_some(frames), 4u);
+    EXPECT_EQ(machine.frames.counters().free, FrameCount(1990 - 50 + 3));
+}
+
+TEST(FrameMobility, TheTwoKindsAreKeptApart) {
+    test::Machine machine({{base, 512 * 8}});
+    std::set<uint64_t> movable;
+    std::set<uint64_t> unmovable;
+    for (int i = 0; i < 700; ++i) {
+        movable.insert(machine.frames.allocate(Zone::high, Mobility::movable).value().value() /
+                       512);
+        unmovable.insert(machine.frames.allocate().value().value() / 512);
+        const auto pair = machine.frames.allocate_order(1, Zone::high, Mobility::movable);
+        movable.insert(pair.value().first().value() / 512);
+    }
+    for (const uint64_t block : movable)
+        EXPECT_EQ(unmovable.count(block), 0u) << block;
+    EXPECT_EQ(movable.size(), 5u);
+    EXPECT_EQ(unmovable.size(), 2u);
+    // Where nothing else is left, they mix.
+    for (int i = 0; i < 512 * 8 - 2800 - 700; ++i)
+        ASSERT_TRUE(machine.frames.allocate().ok()) << i;
+    EXPECT_EQ(machine.free(), 700u);
+    for (int i = 0; i < 700; ++i)
+        ASSERT_TRUE(machine.frames.allocate(Zone::high, Mobility::movable).ok());
+    EXPECT_TRUE(machine.frames.free(run_of(base, 512 * 8)).ok());
+    // A block that is free as a whole is for whoever comes first.
+    EXPECT_EQ(machine.frames.allocate(Zone::high, Mobility::movable).value().value() / 512,
+              machine.frames.allocate(Zone::high, Mobility::movable).value().value() / 512);
+}
+
+}  // namespace
+}  // namespace quire
