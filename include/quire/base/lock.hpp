@@ -52,6 +52,12 @@ class SpinLock {
         return next_.compare_exchange(ticket, ticket + 1, MemoryOrder::acquire,
                                       MemoryOrder::relaxed);
     }
+    // How many hold the lock or wait for it, as of some moment during the call: contention, for
+    // whoever measures it. O(1).
+    uint32_t contenders() const {
+        const uint32_t serving = serving_.load(MemoryOrder::relaxed);
+        return next_.load(MemoryOrder::relaxed) - serving;
+    }
     // Only by the holder.
     void unlock() { serving_.store(serving_.load(MemoryOrder::relaxed) + 1, MemoryOrder::release); }
 

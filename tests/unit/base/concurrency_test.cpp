@@ -177,23 +177,21 @@ TEST(LocksConcurrent, AreFair) {
     SpinLock lock;
     std::vector<int> order;
     std::vector<std::thread> waiting;
-    Atomic<int> started;
     lock.lock();
     for (int i = 0; i < threads; ++i) {
         waiting.emplace_back([&, i] {
-            started.fetch_add(1);
             const LockGuard guard(lock);
             order.push_back(i);
         });
-        // The next one comes when this one surely waits.
-        while (started.load() != i + 1)
+        // The next one comes when this one waits: we hold the lock, and i came before.
+        while (lock.contenders() != static_cast<uint32_t>(i) + 2)
             std::this_thread::yield();
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     lock.unlock();
     for (std::thread& thread : waiting)
         thread.join();
     EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
+    EXPECT_EQ(lock.contenders(), 0u);
 }
 
 // Interrupts of an imaginary CPU: disabled once for each lock, restored to what they were.
