@@ -42,6 +42,7 @@ Failure FrameCore::refusal(uint64_t frame, Expect expected) const {
 void FrameCore::take(const FrameRange& frames, Mobility mobility) {
     for (FrameRange rest = frames; !rest.empty();) {
         const BlockPiece piece = sections_.piece(rest);
+        if (table_.is_fresh(piece.block)) open_group(piece.block >> BlockTable::group_order);
         take_piece(piece.block, piece.first, static_cast<unsigned>(piece.count), block_order,
                    mobility);
         rest = rest.without_prefix(FrameCount(piece.count));
@@ -61,9 +62,8 @@ void FrameCore::give(const FrameRange& frames) {
 // has a larger one, that stays the largest.
 void FrameCore::take_piece(uint32_t block, unsigned first, unsigned count, unsigned hole_order,
                            Mobility mobility) {
-    if (table_.is_fresh(block)) open_group(block >> BlockTable::group_order);
-    BlockHeader& header = table_.headers[block];
-    BlockBits& bits = table_.bits[block];
+    BlockHeader& header = table_.headers.data()[block];
+    BlockBits& bits = table_.bits.data()[block];
     unsigned largest = header.largest;
     if (count == header.free) {
         bits.clear_all();
@@ -73,12 +73,12 @@ void FrameCore::take_piece(uint32_t block, unsigned first, unsigned count, unsig
         if (hole_order >= largest) largest = bits.largest_order(largest);
     }
     pool_of(header).remove_free(count);
-    file(block, header.free - count, largest, mobility);
+    file(block, {header.free - count, largest, mobility});
 }
 
 void FrameCore::give_piece(uint32_t block, unsigned first, unsigned count) {
-    BlockHeader& header = table_.headers[block];
-    BlockBits& bits = table_.bits[block];
+    BlockHeader& header = table_.headers.data()[block];
+    BlockBits& bits = table_.bits.data()[block];
     unsigned largest = block_order;
     if (header.free + count == block_frames) {
         bits.set_all();
@@ -87,33 +87,31 @@ void FrameCore::give_piece(uint32_t block, unsigned first, unsigned count) {
         largest = bits.largest_order_after_set(header.largest, first, count);
     }
     pool_of(header).add_free(count);
-    file(block, header.free + count, largest, Mobility::unmovable);
+    file(block, {header.free + count, largest, Mobility::unmovable});
 }
 
-// Notes a block's new state, and moves it to the list where it is looked for. `mobility` is what it
-// is for from now on, when all of its frames were free.
-void FrameCore::file(uint32_t block, unsigned free, unsigned largest, Mobility mobility) {
+// Notes a block's new state, and moves it to the list where it is looked for.
+void FrameCore::file(uint32_t block, BlockState state) {
     BlockHeader& header = table_.headers.data()[block];
     // From and to a block without free frames, the largest hole changes as well.
-    const bool moves = largest != header.largest ||
-                       BlockIndex::fullness(free) != BlockIndex::fullness(header.free);
+    const bool moves = state.largest != header.largest ||
+                       BlockIndex::fullness(state.free) != BlockIndex::fullness(header.free);
     if (!moves) {
-        header.free = static_cast<uint16_t>(free);
+        header.free = state.free;
         return;
     }
-    FramePool& pool = pool_of(header);
     index_of(header).remove(table_.headers, block);
-    const unsigned number = header.index - header.index % static_cast<unsigned>(mobilities);
+    const unsigned first = header.index - header.index % static_cast<unsigned>(mobilities);
     if (header.free == block_frames) {
-        --pool.whole;
-        header.index = static_cast<uint8_t>(number + static_cast<unsigned>(mobility));
+        --pool_of(header).whole;
+        header.index = static_cast<uint8_t>(first + static_cast<unsigned>(state.mobility));
     }
-    if (free == block_frames) {
-        ++pool.whole;
-        header.index = static_cast<uint8_t>(number);
+    if (state.free == block_frames) {
+        ++pool_of(header).whole;
+        header.index = static_cast<uint8_t>(first);
     }
-    header.free = static_cast<uint16_t>(free);
-    header.largest = static_cast<uint8_t>(largest);
+    header.free = state.free;
+    header.largest = state.largest;
     index_of(header).insert(table_.headers, block);
 }
 

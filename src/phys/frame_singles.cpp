@@ -22,7 +22,7 @@ size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Frame* 
             bits.take_smallest(count, sections_.frame(block, 0).value(), out + taken);
         const unsigned largest =
             got.order < header.largest ? header.largest : bits.largest_order(header.largest);
-        file(block, header.free - count, largest, mobility);
+        file(block, {header.free - count, largest, mobility});
         pool.remove_free(count);
         taken += count;
     }
@@ -75,7 +75,7 @@ const Frame* FrameCore::give_to_block(const FrameSection& section, uint32_t bloc
     }
     if (count == 0) return next;
     pool_of(header).add_free(count);
-    file(block, header.free + count, largest, Mobility::unmovable);
+    file(block, {header.free + count, largest, Mobility::unmovable});
     return next;
 }
 
@@ -85,7 +85,7 @@ void FrameCore::give_one(uint32_t block, unsigned position) {
     const unsigned largest = table_.bits.data()[block].set_in_word(
         position, uint64_t{1} << position % BlockBits::word_bits, header.largest);
     pool_of(header).add_free(1);
-    file(block, header.free + 1u, largest, Mobility::unmovable);
+    file(block, {header.free + 1u, largest, Mobility::unmovable});
 }
 
 }  // namespace quire

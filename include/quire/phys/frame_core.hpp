@@ -104,6 +104,16 @@ class FrameCore {
         uint32_t block;
         Hole hole;
     };
+    // What a block becomes. One word, so that `file` can be jumped to from deep in the stack.
+    struct BlockState {
+        BlockState(unsigned free_frames, unsigned largest_order, Mobility kind)
+            : free(static_cast<uint16_t>(free_frames)),
+              largest(static_cast<uint8_t>(largest_order)),
+              mobility(kind) {}
+        uint16_t free;
+        uint8_t largest;
+        Mobility mobility;  // when all of its frames were free
+    };
 
     // frame_start.cpp: how the books come to be
     void take_over(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit,
@@ -164,7 +174,7 @@ class FrameCore {
     void take_piece(uint32_t block, unsigned first, unsigned count, unsigned hole_order,
                     Mobility mobility);
     void give_piece(uint32_t block, unsigned first, unsigned count);
-    void file(uint32_t block, unsigned free, unsigned largest, Mobility mobility);
+    void file(uint32_t block, BlockState state);
     void open_group(uint32_t group);
     uint32_t lowest_fresh_group(const FramePool& pool) const;
 
