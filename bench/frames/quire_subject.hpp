@@ -11,6 +11,7 @@
 #include "quire/boot/memory_map.hpp"
 #include "quire/phys/boot_frames.hpp"
 #include "quire/phys/frame_allocator.hpp"
+#include "quire/phys/per_cpu_frames.hpp"
 #include "stopwatch.hpp"
 #include "subject.hpp"
 
@@ -54,8 +55,44 @@ inline std::unique_ptr<MemoryMap> map_of(uint64_t frames) {
 // Whether page faults of the host, at the first touch of the books, are part of a start.
 enum class WhoTouches { us, allocator };
 
-// The allocator and what it stands on.
-template <class Allocator>
+// The CPUs are threads.
+struct ThreadCpus {
+    struct Pin {};
+    static unsigned index() { return thread_number; }
+};
+
+// What stands in front of the blocks: nothing.
+template <class Frames>
+class NoMagazines {
+  public:
+    explicit NoMagazines(Frames& frames) : frames_(frames) {}
+    Frames& frames() { return frames_; }
+    void drain() {}
+    uint64_t bytes() const { return 0; }
+
+  private:
+    Frames& frames_;
+};
+// Or magazines, under a policy that says which CPU this is.
+template <class Frames, CpuPolicy Cpus, Reuse reuse>
+class Magazines {
+  public:
+    explicit Magazines(Frames& frames) : frames_(frames, Span<Slot>(slots_, cpus)) {}
+    auto& frames() { return frames_; }
+    void drain() { frames_.drain(); }
+    uint64_t bytes() const { return sizeof(slots_); }
+
+  private:
+    using Front = PerCpuFrames<Frames, Cpus, reuse>;
+    using Slot = typename Front::Slot;
+    static constexpr unsigned cpus = 2;
+
+    Slot slots_[cpus];
+    Front frames_;
+};
+
+// The allocator, what it stands on, and what stands in front of it.
+template <class Allocator, class Front>
 class QuireSubject {
   public:
     static constexpr bool is_slow = false;
@@ -66,36 +103,35 @@ class QuireSubject {
           boot_(*map_, FrameRange::between(Frame(0), Frame(Frame::highest))),
           books_(Allocator::metadata_bytes(*map_).value()) {
         books_.touch_all();
-        if (!frames_.start(boot_, books_.span(), Frame(Frame::highest)).ok()) std::abort();
+        if (!blocks_.start(boot_, books_.span(), Frame(Frame::highest)).ok()) std::abort();
     }
 
     Token get(unsigned order) {
         if (order == 0) {
-            const Result<Frame> frame = frames_.allocate();
+            const Result<Frame> frame = front_.frames().allocate();
             return frame.ok() ? token(*frame) : no_frames;
         }
-        const Result<FrameRange> run = frames_.allocate_order(order);
+        const Result<FrameRange> run = front_.frames().allocate_order(order);
         return run.ok() ? token(run->first()) : no_frames;
     }
     void put(Token first, unsigned order) {
-        const Status freed =
-            order == 0 ? frames_.free(Frame(first))
-                       : frames_.free(FrameRange(Frame(first), FrameCount(uint64_t{1} << order)));
-        if (!freed.ok()) std::abort();
+        if (order == 0) return require(front_.frames().free(Frame(first)));
+        const FrameRange run(Frame(first), FrameCount(uint64_t{1} << order));
+        require(front_.frames().free(run));
     }
-    void drain() {}
+    void drain() { front_.drain(); }
     uint64_t whole_blocks() const {
         uint64_t whole = 0;
         const uint64_t end = first_of_memory.value() + count_;
         for (uint64_t block = first_of_memory.value(); block < end; block += frames_of_block) {
             uint64_t free = 0;
-            while (free < frames_of_block && frames_.is_free(Frame(block + free)))
+            while (free < frames_of_block && blocks_.is_free(Frame(block + free)))
                 ++free;
             whole += free == frames_of_block;
         }
         return whole;
     }
-    uint64_t metadata_bytes() const { return books_.bytes(); }
+    uint64_t metadata_bytes() const { return books_.bytes() + front_.bytes(); }
 
     // From a memory map to an allocator that is ready.
     static double seconds_to_start(uint64_t frames, WhoTouches who) {
@@ -110,24 +146,46 @@ class QuireSubject {
     }
 
   private:
+    static void require(const Status& done) {
+        if (!done.ok()) std::abort();
+    }
     static Token token(Frame frame) { return static_cast<Token>(frame.value()); }
 
     uint64_t count_;
     std::unique_ptr<MemoryMap> map_;
     BootFrames boot_;
     Books books_;
-    alignas(64) Allocator frames_;
+    alignas(64) Allocator blocks_;
+    alignas(64) Front front_{blocks_};
 };
 
-// One CPU, and no interrupt handler that allocates.
-class QuireAlone : public QuireSubject<BasicFrameAllocator<NoLock>> {
+using Shared = BasicFrameAllocator<SpinLock, 2>;  // a home for each of two CPUs
+using Alone = BasicFrameAllocator<NoLock>;
+using Locked = BasicFrameAllocator<SpinLock>;
+
+// Magazines for each CPU; frees go back to their blocks before frames are reused.
+class QuireDefault : public QuireSubject<Shared, Magazines<Shared, ThreadCpus, Reuse::delayed>> {
   public:
     static constexpr const char* name = "quire";
+    static constexpr bool is_shared = true;
+    using QuireSubject::QuireSubject;
+};
+// Frames freed are reused at once.
+class QuireLifo : public QuireSubject<Shared, Magazines<Shared, ThreadCpus, Reuse::at_once>> {
+  public:
+    static constexpr const char* name = "quire lifo";
+    static constexpr bool is_shared = true;
+    using QuireSubject::QuireSubject;
+};
+// One CPU, and no interrupt handler that allocates.
+class QuireAlone : public QuireSubject<Alone, Magazines<Alone, SingleCpu, Reuse::delayed>> {
+  public:
+    static constexpr const char* name = "quire alone";
     static constexpr bool is_shared = false;
     using QuireSubject::QuireSubject;
 };
-
-class QuireSpinLock : public QuireSubject<BasicFrameAllocator<SpinLock>> {
+// No magazines: every operation takes the lock and changes a block.
+class QuireLocked : public QuireSubject<Locked, NoMagazines<Locked>> {
   public:
     static constexpr const char* name = "quire+lock";
     static constexpr bool is_shared = true;

@@ -39,14 +39,17 @@ class Nothing {
 // Calls `visit.template operator()<S>()` for each subject.
 template <class Visit>
 void for_each_subject(Visit visit) {
+    visit.template operator()<QuireDefault>();
+    visit.template operator()<QuireLifo>();
     visit.template operator()<QuireAlone>();
-    visit.template operator()<QuireSpinLock>();
+    visit.template operator()<QuireLocked>();
     visit.template operator()<BuddyWithLock>();
     visit.template operator()<BuddyWithMagazine>();
     visit.template operator()<TutorialBitmap>();
     visit.template operator()<Nothing>();
 }
-static_assert(Subject<QuireAlone> && Subject<QuireSpinLock> && Subject<Nothing>);
+static_assert(Subject<QuireDefault> && Subject<QuireLifo> && Subject<QuireAlone>);
+static_assert(Subject<QuireLocked> && Subject<Nothing>);
 static_assert(Subject<BuddyWithLock> && Subject<BuddyWithMagazine> && Subject<TutorialBitmap>);
 
 }  // namespace quire::bench

@@ -12,8 +12,8 @@
 
 int main(int count, char** arguments) {
     using namespace quire::model;
-    using quire::test::FrameModel;
-    using quire::test::ModelMachine;
+    using quire::test::frame_worlds;
+    using quire::test::FrameWorld;
 
     std::string wanted;
     ProgramOptions options;
@@ -30,15 +30,14 @@ int main(int count, char** arguments) {
     if (options.help) {
         std::printf("usage: quire_frames_model [OPTION...]\n\n%s", common_usage);
         std::printf("  --machine NAME       one of these, in place of all:\n");
-        for (const ModelMachine& machine : quire::test::model_machines())
-            std::printf("                       %s\n", machine.name);
+        for (const FrameWorld& world : frame_worlds())
+            std::printf("                       %s\n", world.name.c_str());
         return 0;
     }
     std::vector<Part> parts;
-    for (const ModelMachine& machine : quire::test::model_machines()) {
-        if (!wanted.empty() && wanted != machine.name) continue;
-        parts.push_back({machine.name, std::string("--machine ") + machine.name,
-                         [machine] { return std::make_unique<FrameModel>(machine); }});
+    for (const FrameWorld& world : frame_worlds()) {
+        if (wanted.empty() || wanted == world.name)
+            parts.push_back({world.name, "--machine " + world.name, world.make});
     }
     if (parts.empty()) {
         std::fprintf(stderr, "quire_frames_model: --machine %s\n", wanted.c_str());

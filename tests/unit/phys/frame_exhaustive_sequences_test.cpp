@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "model/frames/frame_oracle.hpp"
+#include "model/frames/fronts.hpp"
 #include "unit/phys/frame_machine.hpp"
 
 namespace quire {
@@ -48,14 +49,12 @@ std::string to_text(const Sequence& sequence) {
     return text;
 }
 
-// The allocator with what stands in front of it. Made anew for each sequence, in zeroed memory, so
-// that equal states are equal bytes.
-struct Alone {
-    static constexpr size_t longest = most_held;
-    FrameAllocator blocks;
-    FrameAllocator& front() { return blocks; }
-    void drain() {}
-};
+// Magazines have many more states.
+template <class Frames>
+constexpr size_t longest = Frames::most_kept == 0 ? most_held : 5;
+
+// The allocator is made anew for each sequence, in zeroed memory, so that equal states are equal
+// bytes.
 template <class Frames>
 class FrameExhaustiveSequencesTest : public ::testing::Test {
   protected:
@@ -79,7 +78,7 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
         std::vector<Sequence> reached{{}};
         replay({});
         seen.insert(fingerprint());
-        for (size_t length = 1; length <= Frames::longest; ++length) {
+        for (size_t length = 1; length <= longest<Frames>; ++length) {
             std::vector<Sequence> next;
             for (const Sequence& before : reached) {
                 Sequence sequence = before;
@@ -92,7 +91,7 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
                         ADD_FAILURE() << "after operations " << to_text(sequence);
                         return seen.size();
                     }
-                    if (length < Frames::longest) next.push_back(sequence);
+                    if (length < longest<Frames>) next.push_back(sequence);
                 }
             }
             reached = std::move(next);
@@ -220,7 +219,8 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
     std::vector<FrameRange> held_;  // ascending
 };
 
-using Fronts = ::testing::Types<Alone>;
+using Fronts = ::testing::Types<test::PlainFrames, test::FramesWithMagazines<Reuse::delayed, 2>,
+                                test::FramesWithMagazines<Reuse::at_once, 2>>;
 TYPED_TEST_SUITE(FrameExhaustiveSequencesTest, Fronts);
 
 TYPED_TEST(FrameExhaustiveSequencesTest, EveryStateIsValid) {
