@@ -16,7 +16,6 @@ Status Blocks::start(uint64_t memory_kib, Span<unsigned char> room, Frame shown_
 Status Blocks::check_start(uint64_t memory_kib, Span<unsigned char> room) {
     if (started()) return Failure{Error::in_use, 0};
     const uint64_t frames = frames_of(memory_kib);
-    if (frames < 2) return Failure{Error::no_usable_memory, memory_kib};
     const uintptr_t address = reinterpret_cast<uintptr_t>(room.data());
     if (address % room_alignment != 0) return Failure{Error::misaligned, address};
     const Status mapped = make_map(frames);
@@ -154,7 +153,6 @@ Result<FrameRange> Blocks::allocate_run(FrameCount count) {
 }
 
 Status Blocks::check_free(const FrameRange& frames) const {
-    if (frames.empty()) return Failure{Error::zero_size, address_of(frames.first()).value()};
     for (const Frame frame : frames) {
         const uint64_t address = address_of(frame).value();
         if (!contains(frame)) return Failure{Error::out_of_range, address};

@@ -64,8 +64,9 @@ class Blocks {
     Result<Frame> allocate(Shown shown);
     // Frames that follow one another. Errors: out_of_frames, zero_size.
     Result<FrameRange> allocate_run(FrameCount count);
-    // Errors, nothing changed: out_of_range, reserved, already_free, zero_size, in_use (a table).
+    // Errors: out_of_range, reserved, already_free, in_use (a table).
     Status check_free(const FrameRange& frames) const;
+    // The same, and zero_size; nothing changed.
     Status free(const FrameRange& frames);
     // One that check_free has let pass. If it was freed meanwhile, it stays so.
     void free_checked(Frame frame);

@@ -22,8 +22,8 @@ class GrowingPages final : public PageSource {
   public:
     constexpr explicit GrowingPages(Memory<Choices>& memory) : memory_(memory) {}
 
-    // `floor` bytes, at least the bookkeeping, are mapped from `start` on. Errors: as Memory::map
-    // and RegionPageSource::start; nothing changed.
+    // `floor` bytes, at least the bookkeeping, are mapped from `start` on. `maximum` is more than a
+    // page. Errors: as Memory::map; nothing changed.
     Status start(uint32_t start, size_t floor, size_t maximum) {
         const size_t pages = maximum >> page_shift;
         const size_t bookkeeping = (pages + page_size - 1) & ~(page_size - 1);
@@ -31,11 +31,8 @@ class GrowingPages final : public PageSource {
         const Backing blocks{true, Frame()};
         const Status mapped = memory_.map(memory_.active(), start, blocks, floor, I86_PTE_WRITABLE);
         if (!mapped.ok()) return mapped;
-        const Status started = region_.start(pointer(start), maximum);
-        if (!started.ok()) {
-            undo_grow(pages_at(start, floor));
-            return started;
-        }
+        // Pages in whole numbers, many more than the bookkeeping takes: it cannot fail.
+        if (!region_.start(pointer(start), maximum).ok()) trap();
         start_ = start;
         floor_ = floor;
         maximum_ = maximum;

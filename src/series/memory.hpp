@@ -85,8 +85,8 @@ class Memory {
     Status load_root(uint32_t directory);
     Result<pdirectory*> active_directory();
 
-    // The directory that calls without one mean.
-    static pdirectory* active() { return reinterpret_cast<pdirectory*>(active_name); }
+    // The directory that calls without one mean: a name, which is no directory's address.
+    pdirectory* active() const { return reinterpret_cast<pdirectory*>(const_cast<Memory*>(this)); }
 
     void set_flush(typename TablesHere::FlushOthers flush) {
         Guard guard(lock_);
@@ -97,9 +97,6 @@ class Memory {
     AddressView view() const { return cpu_.view(); }
 
   private:
-    // No directory is at an address with low bits set.
-    static constexpr uintptr_t active_name = 1;
-
     template <class Get>
     auto locked(Get get) const {
         Guard guard(lock_);

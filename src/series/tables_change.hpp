@@ -189,9 +189,9 @@ Status Tables<Choices>::split(const Session& session, Frame root, unsigned index
                 continue;
             }
         }
-        const Status stored = store(session, root, index, entry_of_frame(table) | table_rights);
-        flush_everything(PageRange(first_page(index), PageCount(table_entries)));
-        return stored;
+        // The pages that are about to change will be flushed, and with any of them the large page
+        // goes (SDM vol. 3A 4.10.4.1).
+        return store(session, root, index, entry_of_frame(table) | table_rights);
     }
 }
 

@@ -75,11 +75,9 @@ template <class Choices>
 Result<Frame> Tables<Choices>::new_table(const Session& session) {
     const Result<Frame> frame = blocks_.allocate_table();
     if (!frame.ok()) return frame;
+    // Frames for tables are such that they can be opened.
     const auto opened = open_new(session, *frame);
-    if (!opened.ok()) {
-        undo_new_table(*frame);
-        return opened.failure();
-    }
+    if (!opened.ok()) trap();
     Entry* const entries = opened->entries();
     __builtin_memset(entries, 0, page_size);
     return frame;

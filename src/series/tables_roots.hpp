@@ -60,11 +60,12 @@ Result<Frame> Tables<Choices>::create() {
     const Frame active = cpu_.root();
     for (unsigned index = 0; index < table_entries; ++index) {
         const Result<Entry> entry = load(session, active, index);
-        const auto opened = open_new(session, *root);
-        if (!entry.ok() || !opened.ok()) {
+        if (!entry.ok()) {
             undo_new_table(*root);
-            return entry.ok() ? opened.failure() : entry.failure();
+            return entry.failure();
         }
+        const auto opened = open_new(session, *root);
+        if (!opened.ok()) trap();
         if (!is_present(*entry)) continue;
         Entry* const entries = opened->entries();
         if (!is_large(*entry) && frame_of_entry(*entry) == active) {

@@ -35,6 +35,28 @@ TEST_F(SeriesDirectories, InitializeMapsAsTheTutorialDoes) {
     // Again: paging is on, so what is there is adopted.
     kernel.initialize();
     EXPECT_EQ(error(), QUIRE_OK);
+    kernel.paging_enable(false);
+    kernel.initialize();
+    EXPECT_EQ(error(), QUIRE_IN_USE);
+    EXPECT_FALSE(kernel.is_paging());
+    EXPECT_FALSE(kernel.switch_pdirectory(kernel.active()));
+    EXPECT_EQ(error(), QUIRE_BAD_ARGUMENT);
+}
+
+// The kernel loaded a directory that lies where the map does not show it.
+TEST_F(SeriesDirectories, OneOutOfReachCannotBeCopied) {
+    constexpr uint32_t far = 0x900000;
+    machine.ram().fill(far, 4096, 0);
+    for (const unsigned index : {0U, 768U})
+        machine.ram().store(far + 4 * index, machine.entry(kernel.get_PDBR(), index));
+    machine.machine().load_cr3(frame_of(PhysicalAddress(far)));
+    const uint32_t free = kernel.free_block_count();
+    EXPECT_EQ(kernel.createAddressSpace(), nullptr);
+    EXPECT_EQ(error(), QUIRE_UNREACHABLE);
+    EXPECT_EQ(kernel.free_block_count(), free);
+    EXPECT_EQ(kernel.map(active, place, 0x300000, 4096, rw), QUIRE_UNREACHABLE);
+    kernel.load_PDBR(far);
+    EXPECT_EQ(error(), QUIRE_UNREACHABLE);
 }
 
 TEST_F(SeriesDirectories, BeforeAnything) {
@@ -45,7 +67,20 @@ TEST_F(SeriesDirectories, BeforeAnything) {
     early.initialize();
     EXPECT_EQ(early.outcome().last_error(), QUIRE_NO_REGION);
     EXPECT_EQ(early.init_region(0, 1_MiB), QUIRE_OUT_OF_RANGE);
+    pdirectory* const some = bare.pointer<pdirectory>(0x300000);
+    EXPECT_EQ(early.map(some, place, 0x300000, 4096, rw), QUIRE_NO_REGION);
     bare.init_blocks();
+    pdirectory* const beyond = bare.pointer<pdirectory>(0x10000000);
+    EXPECT_EQ(early.map(beyond, place, 0x300000, 4096, rw), QUIRE_NOT_MAPPED);
+    SeriesMachine<HigherHalf> half;
+    half.init_blocks();
+    EXPECT_EQ(half.kernel().map(half.pointer<pdirectory>(0x300000), place, 0x300000, 4096, rw),
+              QUIRE_NO_REGION);
+    SeriesMachine<RecursiveLast> recursive;
+    recursive.init_blocks();
+    recursive.kernel().paging_enable(true);  // with nothing in CR3
+    EXPECT_EQ(recursive.kernel().outcome().last_error(), QUIRE_BAD_ARGUMENT);
+    EXPECT_FALSE(recursive.kernel().is_paging());
     EXPECT_EQ(early.createAddressSpace(), nullptr);
     EXPECT_EQ(early.outcome().last_error(), QUIRE_NO_REGION);
     EXPECT_EQ(early.get_directory(), nullptr);
@@ -239,6 +274,16 @@ TEST_F(SeriesDirectories, OtherCpusAreToldBeforeBlocksAreFreed) {
     kernel.unmapPageTable(active, place);
     ASSERT_EQ(told.size(), 1U);
     EXPECT_EQ(told[0].pages, 1024U);
+    // A table that was made and had to go again.
+    told.clear();
+    kernel.deinit_region(0, 16_MiB);
+    kernel.init_region(0x600000, 0x1000);
+    EXPECT_EQ(kernel.createPageTable(active, place, 3), 0);
+    told.clear();
+    kernel.init_region(0x380000, 0x1000);
+    EXPECT_EQ(kernel.map(active, place + 0x3FF000, 0x300000, 0x2000, rw), QUIRE_OUT_OF_FRAMES);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].first, place);
     told.clear();
     pt_entry entry = 0;
     ASSERT_TRUE(kernel.alloc_page(&entry));

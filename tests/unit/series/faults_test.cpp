@@ -279,6 +279,11 @@ TEST(SeriesFaults, NoFlushAfterAChange) {
     EXPECT_TRUE(machine.readable(0x00900000));
     kernel.unmapPageTable(active, 0x00900000);
     EXPECT_FALSE(machine.readable(0x00900000));
+    // Of the kernel's part, where the table itself stays.
+    ASSERT_EQ(kernel.map(active, 0xD0000000, 0x300000, 4096, 2), QUIRE_OK);
+    EXPECT_TRUE(machine.readable(0xD0000000));
+    kernel.unmapPageTable(active, 0xD0000000);
+    EXPECT_FALSE(machine.readable(0xD0000000));
     EXPECT_EQ(machine.harmful_stale_entries(), 0U);
 }
 

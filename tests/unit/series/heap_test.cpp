@@ -142,6 +142,38 @@ TEST_F(SeriesHeap, BadPlaces) {
     EXPECT_EQ(kernel.heap_create(place, 64_KiB, 4_MiB), QUIRE_OK);
 }
 
+// As its users see it: what it promises of PageSource.
+TEST(SeriesGrowingPages, UndoesWhatItCannotCommit) {
+    Machine machine;
+    Memory<Tutorial> memory{SimulatedSeriesCpu(machine.machine(), machine.at())};
+    const size_t bytes = Blocks::room_bytes(16384);
+    unsigned char* const room = static_cast<unsigned char*>(std::aligned_alloc(64, bytes));
+    ASSERT_TRUE(memory.start(16384, {room, bytes}).ok());
+    ASSERT_TRUE(memory.make_free(2_MiB, 14_MiB).ok());
+    ASSERT_TRUE(memory.initialize().ok());
+    GrowingPages<Tutorial> pages(memory);
+    ASSERT_TRUE(pages.start(place, 8192, 1_MiB).ok());
+    const Result<void*> reserved = pages.reserve(16384, 4096);
+    ASSERT_TRUE(reserved.ok());
+    const uint64_t free = memory.free_count();
+    // Not reserved: blocks were mapped there, and go again.
+    void* const wild = machine.pointer<void>(place + 0x80000);
+    EXPECT_EQ(pages.commit(wild, 8192).error(), Error::no_region);
+    EXPECT_EQ(memory.free_count(), free);
+    EXPECT_TRUE(pages.commit(*reserved, 16384).ok());
+    EXPECT_EQ(free - memory.free_count(), 3U);  // one of the four lies in the part that stays
+    EXPECT_FALSE(pages.commit(*reserved, 16384).ok());
+    EXPECT_TRUE(pages.decommit(*reserved, 8192).ok());
+    EXPECT_FALSE(pages.decommit(wild, 8192).ok());
+    EXPECT_EQ(free - memory.free_count(), 2U);
+    EXPECT_FALSE(pages.release(*reserved, 4096).ok());
+    EXPECT_TRUE(pages.release(*reserved, 16384).ok());
+    EXPECT_EQ(memory.free_count(), free);
+    pages.stop();
+    EXPECT_EQ(memory.free_count(), free + 2);
+    std::free(room);
+}
+
 TEST_F(SeriesHeap, OutOfMemoryAtEveryPoint) {
     std::vector<uint32_t> held;
     kernel.createPageTable(kernel.active(), place, 3);  // which stays when the rest is undone

@@ -299,6 +299,8 @@ TEST(SeriesDirect, NoTableWhereTheMapDoesNotReach) {
     machine.ram().store<uint32_t>(kernel.get_PDBR() + 4 * 300, table | 3);
     series_page page{};
     EXPECT_EQ(kernel.query(kernel.active(), 300U << 22, &page), QUIRE_UNREACHABLE);
+    EXPECT_EQ(kernel.entry(kernel.active(), 300U << 22), nullptr);
+    EXPECT_EQ(kernel.outcome().last_error(), QUIRE_UNREACHABLE);
 }
 
 // A map at an offset, or a window, cannot be there before paging is.

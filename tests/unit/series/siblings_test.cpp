@@ -181,6 +181,7 @@ TEST_F(SeriesSiblings, RightsOfATableGrowForTheNewPageAlone) {
     series_page page{};
     ASSERT_EQ(kernel.query(active, place, &page), QUIRE_OK);
     EXPECT_EQ(page.flags & 7, 1U);
+    EXPECT_TRUE(machine.readable(place));  // so that the CPU remembers the directory's entry
     ASSERT_EQ(kernel.map(active, place + 0x1000, 0x301000, 0x1000, rw | I86_PTE_USER), QUIRE_OK);
     EXPECT_TRUE(machine.user_writable(place + 0x1000));
     EXPECT_FALSE(machine.user_writable(place));
@@ -476,6 +477,13 @@ TEST(SeriesChoices, AsManyDirectoriesAsToldAndTheKernelsOwnLocks) {
     EXPECT_EQ(start - kernel.free_block_count(), 2U);
     EXPECT_EQ(kernel.free_address_space(second), QUIRE_OK);
     EXPECT_NE(kernel.createAddressSpace(), nullptr);
+    // One of the kernel's own is loaded, and there is no place for it.
+    const uint32_t block = number_of(kernel.alloc_blocks(1));
+    vmmngr_pdirectory_clear(machine.pointer<pdirectory>(block));
+    ASSERT_TRUE(kernel.switch_pdirectory(machine.pointer<pdirectory>(block)));
+    EXPECT_EQ(kernel.get_directory(), nullptr);
+    EXPECT_EQ(kernel.outcome().last_error(), QUIRE_TOO_MANY);
+    EXPECT_EQ(kernel.adopt(nullptr), QUIRE_TOO_MANY);
 }
 
 }  // namespace
