@@ -15,8 +15,8 @@ Status Memory<Choices>::map(pdirectory* directory, uint32_t virt, const Backing&
     const Result<PageRange> pages = pages_of(virt, bytes);
     if (!pages.ok()) return pages.failure();
     if ((flags & I86_PTE_FRAME) != 0) return Failure{Error::bad_argument, flags};
-    const uint64_t frames_left = X86_32::highest_frame.value() - backing.first.value();
-    if (pages->count().value() - 1 > frames_left) return Failure{Error::overflow, virt};
+    const FrameCount frames_left = frame_of_entry(I86_PTE_FRAME) - backing.first;
+    if (pages->count().value() - 1 > frames_left.value()) return Failure{Error::overflow, virt};
     return tables_->map(*root, *pages, backing, flags);
 }
 
