@@ -31,6 +31,7 @@ constexpr uint64_t ageing_seeds[] = {1, 2};
 struct Effort {
     int64_t steps = 2'000'000;
     int64_t steps_of_slow = 1000;
+    double thread_seconds = 0.2;
 };
 
 template <Subject S>
@@ -143,17 +144,24 @@ void add_bulk(const Effort&) {
 // ---- two CPUs
 // ------------------------------------------------------------------------------------
 
-// All threads at once, each with a workload of its own on the one subject; the time is from the
-// first start to the last end.
+// All threads at once, each with a workload of its own on the one subject, for a set time: where
+// they wait for each other on a busy host, a set number of steps could take hours.
+struct Work {
+    double seconds;  // from the first start to the last end
+    int64_t steps;   // of all threads
+};
 template <class S, class Workload>
-double seconds_of_threads(S& subject, std::vector<Workload>& workloads, int64_t steps) {
+Work run_threads(S& subject, std::vector<Workload>& workloads, double seconds) {
     using Clock = std::chrono::steady_clock;
-    struct Times {
+    struct Share {
         Clock::time_point start;
         Clock::time_point end;
+        int64_t steps = 0;
     };
+    constexpr int64_t steps_between_looks = 256;
     std::atomic<size_t> ready{0};
-    std::vector<Times> times(workloads.size());
+    std::atomic<bool> over{false};
+    std::vector<Share> shares(workloads.size());
     std::vector<std::thread> threads;
     for (size_t i = 0; i < workloads.size(); ++i) {
         threads.emplace_back([&, i] {
@@ -162,31 +170,41 @@ double seconds_of_threads(S& subject, std::vector<Workload>& workloads, int64_t 
             ++ready;
             while (ready < workloads.size()) {
             }
-            const auto start = Clock::now();
-            for (int64_t step = 0; step < steps; ++step)
-                benchmark::DoNotOptimize(workload.step(subject));
-            times[i] = {start, Clock::now()};
+            Share share;
+            share.start = Clock::now();
+            while (!over) {
+                for (int64_t step = 0; step < steps_between_looks; ++step)
+                    benchmark::DoNotOptimize(workload.step(subject));
+                share.steps += steps_between_looks;
+            }
+            share.end = Clock::now();
+            shares[i] = share;
         });
     }
+    while (ready < workloads.size())
+        std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    over = true;
     for (std::thread& thread : threads)
         thread.join();
-    Times all = times[0];
-    for (const Times& one : times)
-        all = {std::min(all.start, one.start), std::max(all.end, one.end)};
-    return std::chrono::duration<double>(all.end - all.start).count();
+    Share all = shares[0];
+    all.steps = 0;
+    for (const Share& one : shares)
+        all = {std::min(all.start, one.start), std::max(all.end, one.end), all.steps + one.steps};
+    return {std::chrono::duration<double>(all.end - all.start).count(), all.steps};
 }
 
 template <Subject S>
 void add_threads(const Effort& effort) {
     if constexpr (S::is_shared) {
-        const int64_t steps = effort.steps;
         for (const size_t count : {size_t{1}, size_t{2}}) {
             const std::string suffix = count == 1 ? ", 1 thread" : ", 2 threads";
             const auto time = [=](benchmark::State& state, auto& subject, auto& workloads) {
-                for (auto _ : state)
-                    state.SetIterationTime(seconds_of_threads(subject, workloads, steps));
-                // A step of one thread, so that perfect scaling leaves the time as it was.
-                state.SetItemsProcessed(state.iterations() * steps);
+                for (auto _ : state) {
+                    const Work work = run_threads(subject, workloads, effort.thread_seconds);
+                    state.SetIterationTime(work.seconds);
+                    state.SetItemsProcessed(work.steps);
+                }
             };
             add("threads", "lifo" + suffix, S::name, [=](benchmark::State& state) {
                 S subject(memory);
@@ -350,7 +368,7 @@ int main(int count, char** arguments) {
     quire::bench::Effort effort;
     for (int i = 1; i < count; ++i) {
         if (std::strcmp(arguments[i], "--quick") != 0) continue;
-        effort = {.steps = 400'000, .steps_of_slow = 100};
+        effort = {.steps = 400'000, .steps_of_slow = 100, .thread_seconds = 0.05};
         std::rotate(arguments + i, arguments + i + 1, arguments + count--);
     }
     quire::bench::add_all(effort);
