@@ -82,6 +82,7 @@ struct StructureEntry {
     uint64_t table = 0;   // physical address of the table that the walk goes on in
     bool writable = false;
     bool user = false;
+    bool executable = true;
 
     bool covers(uint64_t address) const { return address >> shift == region >> shift; }
     friend bool operator==(const StructureEntry&, const StructureEntry&) = default;
@@ -95,6 +96,8 @@ struct Control {
     bool large_pages = false;     // CR4.PSE
     bool global_pages = false;    // CR4.PGE
     uint64_t pat = power_on_pat;  // IA32_PAT
+    bool no_execute = false;      // EFER.NXE; 64-bit paging only
+    bool five_levels = false;     // CR4.LA57; 64-bit paging only
 
     static constexpr uint64_t power_on_pat = 0x0007040600070406;
     friend bool operator==(const Control&, const Control&) = default;

@@ -58,7 +58,7 @@ class BootReader {
         const Result<PhysicalRange> range = PhysicalRange::from(physical, Bytes(bytes));
         if (!range.ok() || range->empty()) return nullptr;
         const FrameRange frames = frames_covering(*range);
-        if (frames.last() > Format::highest_frame) return nullptr;
+        if (frames.last() > format_.highest_frame()) return nullptr;
         size_t slot = shown_at(frames);
         if (slot == pages_) {
             if (frames.count() > FrameCount(pages_ - used_)) return nullptr;

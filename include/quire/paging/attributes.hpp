@@ -9,8 +9,9 @@ namespace quire {
 // A set of rights; combine with |.
 //
 // A right that is asked for is granted exactly, or the request fails with Error::unsupported, with
-// one exception: formats without an execute-never bit (x86-32) cannot withhold `execute`. There a
-// mapping asked for without it is made, and `query` says that it is executable.
+// one exception: formats without an execute-never bit (x86-32; x86-64 on a CPU without XD) cannot
+// withhold `execute`. There a mapping asked for without it is made, and `query` says that it is
+// executable.
 enum class Protection : uint8_t {
     none = 0,
     read = 1,

@@ -27,39 +27,45 @@ constexpr bool is_vacant(EntryKind kind) {
     return kind == EntryKind::empty || kind == EntryKind::parked || kind == EntryKind::detached;
 }
 
-// A format is data and pure functions keyed by level: level 0 maps single pages, level
-// `levels - 1` is the root. A table of any level has `entries` entries of which each covers
+// A format is data and pure functions keyed by level: level 0 maps single pages, `root_level()` is
+// the root, at most `levels - 1`. A table of any level has `entries` entries of which each covers
 // 2^(index_bits * level) pages; it fills one frame.
+//
+// `pages()` are those that a table of the format is used for, one run. `canonical` makes a page of
+// the bits that indices name, filling in those above as the CPU wants them. `highest_frame()` is
+// the last that entries can name on this CPU.
 //
 // A level that can hold leaves implies that all levels below can. `part` makes the leaf (or absent
 // entry) one level down that does for the index-th part what the given entry does for the whole.
 template <class F>
-concept PagingFormat =
-    requires(const F& format, typename F::Entry entry, unsigned level, Frame frame,
-             const Attributes& attributes, Protection protection, EntryKind kind, uint64_t value) {
-        { F::levels } -> convertible_to<unsigned>;
-        { F::index_bits } -> convertible_to<unsigned>;
-        { F::entries } -> convertible_to<unsigned>;
-        { F::address_bits } -> convertible_to<unsigned>;
-        { F::payload_bits } -> convertible_to<unsigned>;
-        { F::highest_frame } -> convertible_to<Frame>;
-        { F::empty } -> convertible_to<typename F::Entry>;
-        { format.can_map_at(level) } -> same_as<bool>;
-        { format.check(attributes) } -> same_as<Status>;
-        { format.leaf(level, frame, attributes) } -> same_as<typename F::Entry>;
-        { format.table(frame) } -> same_as<typename F::Entry>;
-        { format.recursive_table(frame) } -> same_as<typename F::Entry>;
-        { format.absent(kind, value) } -> same_as<typename F::Entry>;
-        { format.kind(level, entry) } -> same_as<EntryKind>;
-        { format.value_of(entry) } -> same_as<uint64_t>;
-        { format.frame_of(level, entry) } -> same_as<Frame>;
-        { format.attributes_of(level, entry) } -> same_as<Attributes>;
-        { format.accessed(entry) } -> same_as<bool>;
-        { format.dirty(entry) } -> same_as<bool>;
-        { format.is_global(entry) } -> same_as<bool>;
-        { format.with_protection(entry, protection) } -> same_as<typename F::Entry>;
-        { format.part(level, entry, level) } -> same_as<typename F::Entry>;
-        { format.is_well_formed(level, entry) } -> same_as<bool>;
-    };
+concept PagingFormat = requires(const F& format, typename F::Entry entry, unsigned level,
+                                Frame frame, const Attributes& attributes, Protection protection,
+                                EntryKind kind, uint64_t value, uintptr_t number) {
+    { F::levels } -> convertible_to<unsigned>;
+    { F::index_bits } -> convertible_to<unsigned>;
+    { F::entries } -> convertible_to<unsigned>;
+    { F::payload_bits } -> convertible_to<unsigned>;
+    { F::empty } -> convertible_to<typename F::Entry>;
+    { format.root_level() } -> same_as<unsigned>;
+    { format.pages() } -> same_as<PageRange>;
+    { format.canonical(number) } -> same_as<Page>;
+    { format.highest_frame() } -> same_as<Frame>;
+    { format.can_map_at(level) } -> same_as<bool>;
+    { format.check(attributes) } -> same_as<Status>;
+    { format.leaf(level, frame, attributes) } -> same_as<typename F::Entry>;
+    { format.table(frame) } -> same_as<typename F::Entry>;
+    { format.recursive_table(frame) } -> same_as<typename F::Entry>;
+    { format.absent(kind, value) } -> same_as<typename F::Entry>;
+    { format.kind(level, entry) } -> same_as<EntryKind>;
+    { format.value_of(entry) } -> same_as<uint64_t>;
+    { format.frame_of(level, entry) } -> same_as<Frame>;
+    { format.attributes_of(level, entry) } -> same_as<Attributes>;
+    { format.accessed(entry) } -> same_as<bool>;
+    { format.dirty(entry) } -> same_as<bool>;
+    { format.is_global(entry) } -> same_as<bool>;
+    { format.with_protection(entry, protection) } -> same_as<typename F::Entry>;
+    { format.part(level, entry, level) } -> same_as<typename F::Entry>;
+    { format.is_well_formed(level, entry) } -> same_as<bool>;
+};
 
 }  // namespace quire

@@ -59,7 +59,7 @@ class FormatPageTable final : public PageTable {
     const Format& format() const { return bytes_.format(); }
 
     PageRange reach() const override { return reach_; }
-    Frame highest_frame() const override { return Format::highest_frame; }
+    Frame highest_frame() const override { return format().highest_frame(); }
     uint64_t payload_limit() const override { return uint64_t{1} << Format::payload_bits; }
     Frame root() const override { return bytes_.root(); }
     FrameCount table_frames() const override { return FrameCount(table_frames_); }

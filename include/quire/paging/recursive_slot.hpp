@@ -113,11 +113,11 @@ class RecursiveSlot {
     const RecursiveSlots& slots() const { return slots_; }
     // The root of the active page table, as its own self slot says.
     Frame active_root() const {
-        return format_.frame_of(root_level, atomic::load(active_entry(slots_.self)));
+        return format_.frame_of(root_level(), atomic::load(active_entry(slots_.self)));
     }
 
   private:
-    static constexpr unsigned root_level = Format::levels - 1;
+    unsigned root_level() const { return format_.root_level(); }
 
     // Adds an index to a page number on its way down.
     static constexpr uintptr_t step(uintptr_t page, unsigned index) {
@@ -129,14 +129,14 @@ class RecursiveSlot {
         for (unsigned i = 0; i < level; ++i)
             page = step(page, slots_.self);
         page = step(page, slot);
-        for (unsigned upper = root_level; upper > level; --upper) {
+        for (unsigned upper = root_level(); upper > level; --upper) {
             const uintptr_t index = quire::page_of(first).value() >> (upper * Format::index_bits);
             page = step(page, static_cast<unsigned>(index & (Format::entries - 1)));
         }
-        return Page(page);
+        return format_.canonical(page);
     }
     Page page_of_root(unsigned slot) const {
-        return page_of_table(slot, root_level, VirtualAddress());
+        return page_of_table(slot, root_level(), VirtualAddress());
     }
     Entry* pointer(Page page) const { return view_.template pointer<Entry>(address_of(page)); }
     Entry& active_entry(unsigned index) const { return pointer(page_of_root(slots_.self))[index]; }
@@ -149,8 +149,8 @@ class RecursiveSlot {
     void point_locked(unsigned slot, Frame table) {
         Entry& place = active_entry(slot);
         const Entry old = atomic::load(place);
-        const bool right = format_.kind(root_level, old) == EntryKind::table &&
-                           format_.frame_of(root_level, old) == table;
+        const bool right = format_.kind(root_level(), old) == EntryKind::table &&
+                           format_.frame_of(root_level(), old) == table;
         if (!right) atomic::store(place, format_.recursive_table(table), MemoryOrder::release);
     }
     void empty_locked(unsigned slot) {
@@ -178,7 +178,7 @@ class RecursiveSlot {
 template <PagingFormat Format, LocalTlb Tlb, Lockable Lock>
 auto RecursiveSlot<Format, Tlb, Lock>::open(const Session&, const TableLocation& location)
     -> Result<Opened> {
-    if (location.table > Format::highest_frame) {
+    if (location.table > format_.highest_frame()) {
         return Failure{Error::unreachable, address_of(location.table).value()};
     }
     if (!location.linked) {

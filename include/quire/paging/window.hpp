@@ -123,7 +123,7 @@ class Window {
     }
 
     Result<Opened> show_locked(Frame frame, size_t begin, size_t end) {
-        if (frame > Format::highest_frame) {
+        if (frame > format_.highest_frame()) {
             return Failure{Error::unreachable, address_of(frame).value()};
         }
         size_t slot = end;

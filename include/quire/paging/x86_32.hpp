@@ -9,6 +9,7 @@
 #include "quire/base/result.hpp"
 #include "quire/paging/attributes.hpp"
 #include "quire/paging/format.hpp"
+#include "quire/paging/x86/page_attributes.hpp"
 
 namespace quire {
 
@@ -18,9 +19,6 @@ struct X86Features {
     bool global_pages = false;     // PGE, bit 13; CR4.PGE
     bool page_attributes = false;  // PAT, bit 16; then load x86_page_attribute_table into MSR 0x277
 };
-
-// PA0-PA3 as after reset (WB, WT, UC-, UC), PA4 write-combining, the rest as PA1-PA3.
-inline constexpr uint64_t x86_page_attribute_table = 0x0007040100070406;
 
 // A format is data and pure functions, keyed by level. Level 0 maps pages, level 1 is the root.
 //
@@ -35,14 +33,17 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
     using Entry = uint32_t;
     static constexpr unsigned levels = 2;
     static constexpr unsigned index_bits = 10;
-    static constexpr unsigned address_bits = 32;
     static constexpr unsigned entries = 1U << index_bits;
-    static constexpr Frame highest_frame = Frame(0xfffff);
     static constexpr unsigned payload_bits = 29;
     static constexpr Entry empty = 0;
 
     constexpr explicit X86_32(X86Features features = {}) : features_(features) {}
     constexpr X86Features features() const { return features_; }
+
+    static constexpr unsigned root_level() { return 1; }
+    static constexpr PageRange pages() { return PageRange(Page(0), PageCount(0x100000)); }
+    static constexpr Page canonical(uintptr_t number) { return Page(number); }
+    static constexpr Frame highest_frame() { return Frame(0xfffff); }
 
     // Whether an entry of that level can map a page by itself.
     constexpr bool can_map_at(unsigned level) const {
@@ -62,7 +63,7 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
     // of 1024), with attributes that `check` accepts.
     constexpr Entry leaf(unsigned level, Frame frame, const Attributes& attributes) const {
         Entry entry = frame_bits(frame) | bit_present | rights(attributes.protection);
-        const unsigned index = page_attribute_index(attributes.type);
+        const unsigned index = x86::page_attribute_index(attributes.type);
         if ((index & 1) != 0) entry |= bit_write_through;
         if ((index & 2) != 0) entry |= bit_cache_disable;
         if ((index & 4) != 0) entry |= attribute_bit(level);
@@ -121,7 +122,7 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
         if ((entry & bit_write_through) != 0) index |= 1;
         if ((entry & bit_cache_disable) != 0) index |= 2;
         if ((entry & attribute_bit(level)) != 0 && features_.page_attributes) index |= 4;
-        attributes.type = type_of_index(index);
+        attributes.type = x86::type_of_page_attribute(index);
         return attributes;
     }
     // What the CPU has noted in a leaf (SDM 4.8).
@@ -153,7 +154,7 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
                 return ((entry >> 1) & 3) == static_cast<Entry>(EntryKind::payload);
             case EntryKind::parked:
             case EntryKind::detached:
-                return value_of(entry) <= highest_frame.value();
+                return value_of(entry) <= highest_frame().value();
             case EntryKind::table:
                 return (entry & bit_page_size) == 0;
             case EntryKind::leaf:
@@ -192,35 +193,6 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
         if (has(protection, Protection::user)) bits |= bit_user;
         if (has(protection, Protection::global) && features_.global_pages) bits |= bit_global;
         return bits;
-    }
-    // Index into the page attribute table: PAT, PCD, PWT from high to low (SDM 4.9.2).
-    static constexpr unsigned page_attribute_index(MemoryType type) {
-        switch (type) {
-            case MemoryType::write_back:
-                return 0;
-            case MemoryType::write_through:
-                return 1;
-            case MemoryType::uncached:
-                return 2;
-            case MemoryType::device:
-                return 3;
-            case MemoryType::write_combining:
-                return 4;
-        }
-        return 0;
-    }
-    static constexpr MemoryType type_of_index(unsigned index) {
-        if (index == 4) return MemoryType::write_combining;
-        switch (index & 3) {
-            case 1:
-                return MemoryType::write_through;
-            case 2:
-                return MemoryType::uncached;
-            case 3:
-                return MemoryType::device;
-            default:
-                return MemoryType::write_back;
-        }
     }
 
     X86Features features_;

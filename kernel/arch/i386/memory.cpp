@@ -86,7 +86,7 @@ Result<KernelMemory*> start(Memory& memory, const KernelParts& parts) {
 const uintptr_t pages_per_table = X86_32::entries;
 
 uint64_t highest_physical() {
-    return address_of(X86_32::highest_frame).value() + page_size - 1;
+    return address_of(X86_32::highest_frame()).value() + page_size - 1;
 }
 
 const unsigned char* read_physical(PhysicalAddress address, size_t bytes) {

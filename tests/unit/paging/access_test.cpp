@@ -84,10 +84,10 @@ TEST(DirectMapTest, TableOutOfReachIsAnError) {
 // A direct map may show more than the format's entries can name.
 TEST(DirectMapTest, TablesAboveTheFormatsHighestFrameAreRefused) {
     alignas(4096) static uint32_t bytes[2][1024];
-    DirectMap map(FrameRange(X86_32::highest_frame, FrameCount(2)),
+    DirectMap map(FrameRange(X86_32::highest_frame(), FrameCount(2)),
                   VirtualAddress(reinterpret_cast<uintptr_t>(bytes)));
     struct Ascending {
-        Result<Frame> allocate_frame() { return X86_32::highest_frame + FrameCount(given++); }
+        Result<Frame> allocate_frame() { return X86_32::highest_frame() + FrameCount(given++); }
         Status free_frame(Frame frame) {
             freed.push_back(frame);
             return {};

@@ -59,7 +59,7 @@ class Cursor {
 
   private:
     // Inlined into each move, so that a move is one frame on the stack and not three.
-    [[gnu::always_inline]] Status open_root() { return open(bytes_.root(), Shape::root_level); }
+    [[gnu::always_inline]] Status open_root() { return open(bytes_.root(), bytes_.root_level()); }
     [[gnu::always_inline]] Status open_below(Entry entry) {
         return open(bytes_.format().frame_of(level_, entry), level_ - 1);
     }
@@ -78,7 +78,7 @@ class Cursor {
         done_ = end >= last_;
         if (done_) return false;
         at_ = end + PageCount(1);
-        return level_ != Shape::root_level && Shape::index(at_, level_) == 0;
+        return level_ != bytes_.root_level() && Shape::index(at_, level_) == 0;
     }
 
     const Bytes& bytes_;

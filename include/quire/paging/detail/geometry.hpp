@@ -13,23 +13,20 @@ namespace quire::detail {
 // A slot of level n is what one entry of a table of that level covers. All functions O(1) and pure.
 template <PagingFormat Format>
 struct Geometry {
-    static constexpr unsigned root_level = Format::levels - 1;
-
     static constexpr unsigned shift(unsigned level) { return level * Format::index_bits; }
     // Pages that a slot of the level has. Of the level above the root: all the format's pages.
     static constexpr PageCount slot_pages(unsigned level) {
         return PageCount(uintptr_t{1} << shift(level));
-    }
-    static constexpr PageRange all_pages() {
-        return PageRange(
-            Page(0),
-            PageCount(static_cast<uintptr_t>(uint64_t{1} << (Format::address_bits - page_shift))));
     }
     static constexpr unsigned index(Page page, unsigned level) {
         return static_cast<unsigned>((page.value() >> shift(level)) & (Format::entries - 1));
     }
     static constexpr PageRange slot(Page page, unsigned level) {
         return PageRange(page.align_down(slot_pages(level)), slot_pages(level));
+    }
+    // The first page of an entry of the root.
+    static constexpr Page first_of_root_entry(const Format& format, unsigned index) {
+        return format.canonical(uintptr_t{index} << shift(format.root_level()));
     }
     // The first page that a table of that level decides about, given any of its pages.
     static constexpr Page first_of_table(Page page, unsigned level) {

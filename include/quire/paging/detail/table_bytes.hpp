@@ -23,6 +23,7 @@ class TableBytes {
 
     const Format& format() const { return format_; }
     Frame root() const { return root_; }
+    unsigned root_level() const { return format_.root_level(); }
     void set_root(Frame root) { root_ = root; }
 
     Session begin() const { return access_.begin(); }
@@ -41,25 +42,28 @@ class TableBytes {
     bool keeps(unsigned root_index) const { return access_.keeps(root_index); }
     // An entry of the root through which the table shows itself.
     bool is_recursive(unsigned level, Entry entry) const {
-        return level == Shape::root_level && format_.kind(level, entry) == EntryKind::table &&
+        return level == root_level() && format_.kind(level, entry) == EntryKind::table &&
                format_.frame_of(level, entry) == root_;
     }
 
-    // The pages of the longest run of root entries that the access does not keep. O(entries).
+    // Of the format's pages, those of the longest run of root entries that the access does not
+    // keep. O(entries).
     PageRange reach() const {
-        unsigned best_first = 0;
+        const PageRange all = format_.pages();
+        unsigned first = Shape::index(all.first(), root_level());
+        const unsigned end = Shape::index(all.last(), root_level()) + 1;
+        unsigned best_first = first;
         unsigned best_count = 0;
-        unsigned first = 0;
-        for (unsigned index = 0; index <= Format::entries; ++index) {
-            if (index < Format::entries && !keeps(index)) continue;
+        for (unsigned index = first; index <= end; ++index) {
+            if (index < end && !keeps(index)) continue;
             if (index - first > best_count) {
                 best_first = first;
                 best_count = index - first;
             }
             first = index + 1;
         }
-        const PageCount slot = Shape::slot_pages(Shape::root_level);
-        return PageRange(Page(0) + slot * best_first, slot * best_count);
+        return PageRange(Shape::first_of_root_entry(format_, best_first),
+                         Shape::slot_pages(root_level()) * best_count);
     }
 
   private:

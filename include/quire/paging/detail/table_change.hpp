@@ -196,7 +196,7 @@ bool FormatPageTable<Format, Access>::detach_vacant_tables(const Session& sessio
         tables[cursor.level()] = cursor.table();
     }
     bool detached = false;
-    for (unsigned level = cursor.level(); level < Shape::root_level; ++level) {
+    for (unsigned level = cursor.level(); level < bytes_.root_level(); ++level) {
         if (!is_vacant_table(session, tables[level], level, page)) break;
         auto opened = bytes_.open(session, tables[level + 1], level + 1, page);
         if (!opened.ok()) trap();

@@ -42,13 +42,13 @@ Status FormatPageTable<Format, Access>::destroy() {
     if (waiting_ != Waiting::nothing) return Failure{Error::busy, address_of(root()).value()};
     {
         const Session session = bytes_.begin();
-        auto opened = bytes_.open(session, root(), Shape::root_level, Page(0));
+        auto opened = bytes_.open(session, root(), bytes_.root_level(), Page(0));
         if (!opened.ok()) return opened.failure();
         const Entry* const entries = opened->entries();
         for (unsigned index = 0; index < Format::entries; ++index) {
             const Entry entry = atomic::load(entries[index]);
-            if (bytes_.is_recursive(Shape::root_level, entry)) continue;
-            const Page page = Page(0) + Shape::slot_pages(Shape::root_level) * index;
+            if (bytes_.is_recursive(bytes_.root_level(), entry)) continue;
+            const Page page = Shape::first_of_root_entry(format(), index);
             if (entry != Format::empty) return Failure{Error::in_use, address_of(page).value()};
         }
     }
@@ -65,11 +65,11 @@ template <PagingFormat Format, class Access>
 Status FormatPageTable<Format, Access>::link_self(unsigned slot) {
     if (table_frames_ == 0 || slot >= Format::entries) return Failure{Error::out_of_range, slot};
     const Session session = bytes_.begin();
-    auto opened = bytes_.open(session, root(), Shape::root_level, Page(0));
+    auto opened = bytes_.open(session, root(), bytes_.root_level(), Page(0));
     if (!opened.ok()) return opened.failure();
     Entry* const entries = opened->entries();
     Entry& entry = entries[slot];
-    const Page page = Page(0) + Shape::slot_pages(Shape::root_level) * slot;
+    const Page page = Shape::first_of_root_entry(format(), slot);
     if (atomic::load(entry) != Format::empty) {
         return Failure{Error::already_mapped, address_of(page).value()};
     }
@@ -94,7 +94,8 @@ Status FormatPageTable<Format, Access>::check_mapping(const PageRange& pages, Fr
     const Status range = check_pages(pages);
     if (!range.ok()) return range;
     const uint64_t more = pages.count().value() - 1;
-    if (first > Format::highest_frame || more > (Format::highest_frame - first).value()) {
+    const Frame highest = format().highest_frame();
+    if (first > highest || more > (highest - first).value()) {
         return Failure{Error::out_of_range, address_of(first).value()};
     }
     if (!format().check(attributes).ok()) {

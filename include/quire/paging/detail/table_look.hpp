@@ -80,7 +80,7 @@ Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
     bytes_.set_root(root);
     size_t tables = 0;
     Tour tour(bytes_);
-    tour.start(Shape::all_pages());
+    tour.start(format().pages());
     for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
          step = tour.next(session)) {
         if (!step.ok()) return step.failure();
@@ -109,7 +109,7 @@ Status FormatPageTable<Format, Access>::validate() const {
     size_t tables = 0;
     size_t live[Format::levels] = {};  // entries of the tables under way that are not vacant
     Tour tour(bytes_);
-    tour.start(Shape::all_pages());
+    tour.start(format().pages());
     for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
          step = tour.next(session)) {
         if (!step.ok()) return step.failure();
@@ -117,7 +117,7 @@ Status FormatPageTable<Format, Access>::validate() const {
             // A table with nothing in it should have been detached.
             const bool forgotten = exchange(live[tour.level()], 0) == 0 &&
                                    tour.link() == detail::TableLink::linked &&
-                                   tour.level() != Shape::root_level;
+                                   tour.level() != bytes_.root_level();
             if (++tables > table_frames_ || forgotten) {
                 return Failure{Error::corrupted, address_of(tour.first()).value()};
             }

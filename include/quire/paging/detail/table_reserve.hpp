@@ -67,7 +67,7 @@ class TableReserve {
 
   private:
     [[gnu::noinline]] Status add(const Session& session, Frame frame) {
-        if (frame > Format::highest_frame) {
+        if (frame > bytes_.format().highest_frame()) {
             return Failure{Error::unreachable, address_of(frame).value()};
         }
         auto opened = bytes_.open_unlinked(session, frame);

@@ -32,7 +32,8 @@ class TableTour {
     void start(const PageRange& pages) {
         pages_ = pages;
         left_ = false;
-        enter(Shape::root_level, bytes_.root(), Page(0), TableLink::linked);
+        const unsigned level = bytes_.root_level();
+        enter(level, bytes_.root(), Shape::first_of_table(pages.first(), level), TableLink::linked);
     }
     // All steps of a tour are taken in one session. Errors: as the access says; the tour is over
     // then.
@@ -111,7 +112,7 @@ class TableTour {
 template <PagingFormat Format, class Access>
 Result<TourStep> TableTour<Format, Access>::next(const Session& session) {
     if (left_) {
-        if (level_ == Shape::root_level) return TourStep::end;
+        if (level_ == bytes_.root_level()) return TourStep::end;
         left_ = false;
         ++level_;
     } else if (entries_ != nullptr) {
