@@ -238,7 +238,7 @@ series_bool virMemMgr_MapPage(void* phys, void* virt);
 /* Makes a directory the active one, after giving it what it lacks of the kernel's part. False:
    QUIRE_BAD_ARGUMENT (null), QUIRE_MISALIGNED, QUIRE_NOT_MAPPED (no such memory), QUIRE_FOREIGN (no
    directory: its entries lead to memory that does not exist, or it does not map the code and the
-   stack in use). */
+   stack in use). O(1024). */
 series_bool vmmngr_switch_pdirectory(pdirectory* directory);
 /* The active directory, whoever loaded it; 0 before paging is on, or when it cannot be shown. */
 pdirectory* vmmngr_get_directory(void);
@@ -327,7 +327,8 @@ int series_walk_in(pdirectory* directory, virtual_addr first, virtual_addr last,
 pt_entry* series_entry(pdirectory* directory, virtual_addr virt);
 
 /* Ends an address space: frees the tables that Quire made outside the kernel's part, and the
-   directory; blocks that its pages map stay their owners'. Errors: QUIRE_IN_USE (it is active),
+   directory; blocks that its pages map stay their owners'. No other CPU may be using it. Errors:
+   QUIRE_IN_USE (it is active),
    QUIRE_FOREIGN (vmmngr_createAddressSpace did not make it), QUIRE_BAD_ARGUMENT (null). */
 int series_free_address_space(pdirectory* directory);
 /* Called after pages of a directory were taken away or given fewer rights, and before their blocks

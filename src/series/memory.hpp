@@ -130,6 +130,7 @@ class Memory {
         return Choices::directory_address + static_cast<uint32_t>(at * page_size);
     }
     Status free_owned_table_locked(Frame frame);
+    Status forget_locked(const FrameRange& frames);
 
     mutable typename Choices::Lock lock_;
     Cpu cpu_;

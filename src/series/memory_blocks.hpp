@@ -53,7 +53,25 @@ Status Memory<Choices>::free(uint32_t block, size_t count) {
     if (count == 1 && blocks_.is_table(first)) return free_owned_table_locked(first);
     const Result<FrameRange> frames = FrameRange::from(first, FrameCount(count));
     if (!frames.ok()) return frames.failure();
+    const Status checked = blocks_.check_free(*frames);
+    if (!checked.ok()) return checked;
+    const Status forgotten = forget_locked(*frames);
+    if (!forgotten.ok()) return forgotten;
     return blocks_.free(*frames);
+}
+
+// Directories of the kernel's own that are given back, none of which may be active.
+template <class Choices>
+Status Memory<Choices>::forget_locked(const FrameRange& frames) {
+    if (cpu_.is_paging() && frames.contains(cpu_.root())) {
+        return Failure{Error::in_use, address_of(cpu_.root()).value()};
+    }
+    for (size_t at = 0; at < Choices::directories; ++at) {
+        if (!known_.used(at) || !frames.contains(known_.frame(at))) continue;
+        hide_locked(at);
+        known_.remove(at);
+    }
+    return {};
 }
 
 // A table or directory of Quire's, given back by a kernel that takes an address space apart itself.

@@ -122,6 +122,8 @@ Status Memory<Choices>::free_page(pt_entry* entry) {
     const FrameRange block(frame_of_entry(old), FrameCount(1));
     const Status checked = blocks_.check_free(block);
     if (!checked.ok()) return checked;
+    const uint64_t address = old & I86_PTE_FRAME;
+    if (known_.find(block.first()) != Known::none) return Failure{Error::in_use, address};
     *entry = 0;
     cpu_.flush_all();
     if (flush_ != nullptr) flush_(0, size_t{1} << (32 - page_shift));

@@ -47,14 +47,14 @@ void series_set_log(void (*log)(int severity, const char* text)) {
     face.outcome().set_log(log);
 }
 
-void pmmngr_init(size_t memSizeKB, physical_addr bitmap) {
-    face.init(memSizeKB, quire::series::room_for(bitmap));
+void pmmngr_init(size_t memory_kib, physical_addr bitmap) {
+    face.init(memory_kib, quire::series::room_for(bitmap));
 }
-size_t series_init_bytes(size_t memSizeKB) {
-    return quire::series::Blocks::room_bytes(memSizeKB);
+size_t series_init_bytes(size_t memory_kib) {
+    return quire::series::Blocks::room_bytes(memory_kib);
 }
-int series_init(size_t memSizeKB, void* room, size_t bytes) {
-    return face.init(memSizeKB, {static_cast<unsigned char*>(room), bytes});
+int series_init(size_t memory_kib, void* room, size_t bytes) {
+    return face.init(memory_kib, {static_cast<unsigned char*>(room), bytes});
 }
 void pmmngr_init_region(physical_addr base, size_t bytes) {
     face.init_region(base, bytes);

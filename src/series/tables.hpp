@@ -117,6 +117,9 @@ class Tables {
     // Whether a directory leads to a table in that frame.
     bool leads_to(Frame root, Frame table);
 
+    // Whether blocks may be freed: given out, and no directory. Errors: as Blocks::check_free.
+    Status check_free(const FrameRange& frames) const;
+
     // tables_roots.hpp. A new directory with the kernel's part; errors: out_of_frames, unreachable.
     Result<Frame> create();
     // Frees the tables that Quire made outside the kernel's part, and the directory's frame.

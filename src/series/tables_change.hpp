@@ -71,7 +71,7 @@ Status Tables<Choices>::plan_pages(const Session& session, Frame root, const Pag
         if (change.deed != Deed::free) return {};
         const Frame first =
             Frame((entry & large_frame) >> page_shift) + FrameCount(table_index(part.first()));
-        return blocks_.check_free(FrameRange(first, as_frames(part.count())));
+        return check_free(FrameRange(first, as_frames(part.count())));
     }
     const auto table = open_table(session, root, entry, index);
     if (!table.ok()) return table.failure();
@@ -84,7 +84,7 @@ Status Tables<Choices>::plan_pages(const Session& session, Frame root, const Pag
         }
         if (change.deed != Deed::free) continue;
         const FrameRange frame(frame_of_entry(found), FrameCount(1));
-        const Status checked = blocks_.check_free(frame);
+        const Status checked = check_free(frame);
         if (!checked.ok()) return checked;
     }
     return {};

@@ -74,6 +74,15 @@ Result<Frame> Tables<Choices>::table_of(Frame root, Page page) {
 }
 
 template <class Choices>
+Status Tables<Choices>::check_free(const FrameRange& frames) const {
+    for (size_t at = 0; at < Choices::directories; ++at) {
+        const bool inside = known_.used(at) && frames.contains(known_.frame(at));
+        if (inside) return Failure{Error::in_use, address_of(known_.frame(at)).value()};
+    }
+    return blocks_.check_free(frames);
+}
+
+template <class Choices>
 Status Tables<Choices>::check_directory(Frame root) {
     const Session session = access_.begin();
     const auto opened = open_directory(session, root);

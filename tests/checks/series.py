@@ -4,6 +4,7 @@
 
 - quire/series.h, and a use of everything in it, compile as C11 and as C++17 with -pedantic;
 - src/series has every function that the header promises;
+- no instruction of it changes whether interrupts are on;
 - it compiles with each of the choices in quire/series_config.h, and refuses contradictions.
 """
 
@@ -96,6 +97,11 @@ def check(root, folder, name, c, cxx, tally):
             elif number == 0:
                 objects.append(product)
         tally.case(problems)
+
+    text = toolchain.run([toolchain.llvm_tool("llvm-objdump"), "-d", *objects]).stdout
+    touching = re.findall(r"\t(?:cli|sti|popfl?|popf[dw]|iret[ld]?|hlt)\b.*", text)
+    seen = [] if "invlpg" in text else ["it has no INVLPG: nothing was disassembled"]
+    tally.case([f"src/series, {name}: {what.strip()}" for what in touching] + seen)
 
     defined = symbols(objects, "T")
     wanted = declared(root) - {"quire_series"}

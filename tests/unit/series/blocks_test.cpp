@@ -79,7 +79,7 @@ TEST_F(SeriesBlocks, RegionsOverBlocksThatAreGivenOut) {
     EXPECT_EQ(kernel.free_block_count(), 1U);
 }
 
-TEST_F(SeriesBlocks, RegionsBeyondMemory) {
+TEST_F(SeriesBlocks, BadInputRegionsBeyondMemoryAndPast4GiB) {
     EXPECT_EQ(kernel.init_region(16_MiB, 1_MiB), QUIRE_OUT_OF_RANGE);
     EXPECT_EQ(kernel.init_region(0xFFFFF000, 0x2000), QUIRE_OUT_OF_RANGE);
     EXPECT_EQ(kernel.init_region(UINT64_MAX - 10, 100), QUIRE_ZERO_SIZE);
@@ -93,6 +93,23 @@ TEST_F(SeriesBlocks, RegionsBeyondMemory) {
     EXPECT_EQ(kernel.init_region(15_MiB, 0xF0000000), QUIRE_OK);
     EXPECT_EQ(kernel.free_block_count(), 256U);
     EXPECT_EQ(kernel.validate(), QUIRE_OK);
+}
+
+// A wrong entry of the firmware's calls the kernel free.
+TEST(SeriesKernelImage, BadInputRegionsInTheKernel) {
+    Machine machine;
+    machine.boot_with_paging(0xC0000000);  // tables from 1 MiB on
+    Face<Tutorial>& kernel = machine.kernel();
+    machine.init();
+    kernel.init_region(0, 16_MiB);
+    EXPECT_EQ(kernel.keep_region(0x104000, 0x30000), QUIRE_OK);  // the image
+    EXPECT_EQ(kernel.init_region(0x100000, 0x40000), QUIRE_OK);
+    EXPECT_EQ(kernel.free_blocks(0x104000, 1), QUIRE_RESERVED);
+    while (void* const block = kernel.alloc_blocks(1)) {
+        const uint32_t at = number_of(block);
+        EXPECT_FALSE(at >= 0x100000 && at < 0x103000) << "a live table";
+        EXPECT_FALSE(at >= 0x104000 && at < 0x134000) << "the image";
+    }
 }
 
 TEST_F(SeriesBlocks, RandomRegionsAgreeWithAListOfBlocks) {

@@ -245,6 +245,28 @@ TEST_F(SeriesDirectories, TablesAndDirectoriesGivenBackAsBlocks) {
                 machine.entry(first, 0xF0000000 >> 22) >> 12 == machine.address(second) >> 12);
 }
 
+// Directories that the kernel made of blocks and gives back: nothing is written there any more.
+TEST_F(SeriesDirectories, TheKernelsOwnGivenBack) {
+    pdirectory* const first = kernel.get_directory();
+    const uint32_t block = number_of(kernel.alloc_blocks(1));
+    pdirectory* const own = machine.pointer<pdirectory>(block);
+    vmmngr_pdirectory_clear(own);
+    ASSERT_TRUE(kernel.switch_pdirectory(own));
+    ASSERT_EQ(kernel.get_directory(), own);
+    EXPECT_EQ(kernel.free_blocks(block, 1), QUIRE_IN_USE);
+    ASSERT_EQ(kernel.map(active, 0xD0000000, block, 0x1000, rw), QUIRE_OK);
+    EXPECT_EQ(kernel.free_pages(active, 0xD0000000, 0x1000), QUIRE_IN_USE);
+    kernel.free_page(kernel.entry(active, 0xD0000000));
+    EXPECT_EQ(error(), QUIRE_IN_USE);
+    ASSERT_TRUE(kernel.switch_pdirectory(first));
+    EXPECT_EQ(kernel.free_pages(active, 0xD0000000, 0x1000), QUIRE_IN_USE);
+    EXPECT_EQ(kernel.free_blocks(block, 1), QUIRE_OK);
+    ASSERT_EQ(kernel.alloc_blocks(1), reinterpret_cast<void*>(uintptr_t{block}));
+    machine.ram().fill_pattern(block, 4096, 5);
+    ASSERT_EQ(kernel.createPageTable(active, 0xE0000000, 3), 1);
+    EXPECT_TRUE(machine.ram().holds_pattern(block, 4096, 5));
+}
+
 // Other CPUs are told before the blocks are anybody else's.
 TEST_F(SeriesDirectories, OtherCpusAreToldBeforeBlocksAreFreed) {
     struct Told {
