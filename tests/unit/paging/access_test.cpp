@@ -100,6 +100,12 @@ TEST(DirectMapTest, TablesAboveTheFormatsHighestFrameAreRefused) {
     EXPECT_EQ(table.map(pages_at(area, 1), free_frame, data).failure(),
               (Failure{Error::unreachable, uint64_t{1} << 32}));
     EXPECT_EQ(frames.freed, std::vector<Frame>{Frame(0x100000)});
+
+    Ascending too_high{1, {}};
+    HostTable rootless(map, X86_32(all_features));
+    EXPECT_EQ(rootless.create(too_high).failure(),
+              (Failure{Error::unreachable, uint64_t{1} << 32}));
+    EXPECT_EQ(too_high.freed, std::vector<Frame>{Frame(0x100000)});
 }
 
 class WindowTest : public PagingTest<Way<ThroughWindow, Use::active>> {
