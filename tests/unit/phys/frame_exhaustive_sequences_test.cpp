@@ -58,8 +58,9 @@ constexpr size_t longest = Frames::most_kept == 0 ? most_held : 5;
 template <class Frames>
 class FrameExhaustiveSequencesTest : public ::testing::Test {
   protected:
-    // Does all of a sequence, from the start. False when the last operation cannot be meant.
+    // Does all of a sequence, from the start. False when the last operation was refused.
     bool replay(const Sequence& sequence) {
+        frames_.reset();
         std::fill_n(memory_, sizeof(memory_), uint8_t{0});
         std::memset(books_.span().data(), 0xa5, books_.span().size());
         frames_.reset(new (memory_) Frames);
@@ -75,15 +76,20 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
     template <class Look>
     size_t visit_all(Look look) {
         std::unordered_set<uint64_t> seen;
-        std::vector<Sequence> reached{{}};
+        struct Reached {
+            Sequence sequence;
+            std::vector<FrameRange> held;
+        };
+        std::vector<Reached> reached{{}};
         replay({});
         seen.insert(fingerprint());
         for (size_t length = 1; length <= longest<Frames>; ++length) {
-            std::vector<Sequence> next;
-            for (const Sequence& before : reached) {
-                Sequence sequence = before;
+            std::vector<Reached> next;
+            for (const Reached& before : reached) {
+                Sequence sequence = before.sequence;
                 sequence.push_back(0);
                 for (uint8_t operation = 0; operation < operations; ++operation) {
+                    if (!makes_sense(operation, before.held)) continue;
                     sequence.back() = operation;
                     if (!replay(sequence) || !seen.insert(fingerprint()).second) continue;
                     look();
@@ -91,7 +97,7 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
                         ADD_FAILURE() << "after operations " << to_text(sequence);
                         return seen.size();
                     }
-                    if (length < longest<Frames>) next.push_back(sequence);
+                    if (length < longest<Frames>) next.push_back({sequence, held_});
                 }
             }
             reached = std::move(next);
@@ -139,6 +145,13 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
         ASSERT_TRUE(valid.ok()) << to_string(valid.error()) << " " << valid.failure().where;
     }
 
+    // Whether the block is there that the operation names, and has halves when it wants one.
+    static bool makes_sense(uint8_t operation, const std::vector<FrameRange>& held) {
+        if (operation < put_whole) return true;
+        const size_t place = (operation - put_whole) % most_held;
+        if (place >= held.size()) return false;
+        return operation < put_lower_half || held[place].count() > FrameCount(1);
+    }
     bool apply(uint8_t operation) {
         if (operation == get_one) {
             const Result<Frame> frame = frames_->front().allocate();
@@ -163,11 +176,9 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
             return taken.ok() && took(run, {}, 1);
         }
         const size_t place = (operation - put_whole) % most_held;
-        if (place >= held_.size()) return false;
         const FrameRange block = held_[place];
         const FrameCount half(block.count().value() / 2);
         if (operation < put_lower_half) return put(place, block, {});
-        if (half == FrameCount(0)) return false;
         if (operation < put_upper_half)
             return put(place, block.prefix(half), block.without_prefix(half));
         const FrameCount rest(block.count().value() - half.value());
