@@ -42,79 +42,80 @@ template <class Choices>
 class SeriesReach : public testing::Test {
   protected:
     SeriesReach() {
-        machine.boot_with_paging(high, Boot<Choices>::self, Boot<Choices>::identity);
-        machine.at() = {high + 0x100000, high + 0x90000};
+        machine_.boot_with_paging(high, Boot<Choices>::self, Boot<Choices>::identity);
+        machine_.at() = {high + 0x100000, high + 0x90000};
         if (Choices::reach == Reach::window) {
             // The high table is at 0x102000, which the boot mapping shows at its own place.
-            pt_entry* const entries = machine.template pointer<pt_entry>(high + 0x102000);
-            EXPECT_EQ(kernel.set_window(machine.template pointer<void>(window), 8, entries + 0x3F0),
-                      QUIRE_OK);
+            pt_entry* const entries = machine_.template pointer<pt_entry>(high + 0x102000);
+            EXPECT_EQ(
+                kernel_.set_window(machine_.template pointer<void>(window), 8, entries + 0x3F0),
+                QUIRE_OK);
         }
-        machine.init_blocks();
-        machine.ram().template store<uint32_t>(0x700000, 0x77);
+        machine_.init_blocks();
+        machine_.ram().template store<uint32_t>(0x700000, 0x77);
     }
     pdirectory* boot_directory() {
-        return machine.template pointer<pdirectory>(high + machine.boot_directory);
+        return machine_.template pointer<pdirectory>(high + machine_.boot_directory);
     }
 
-    SeriesMachine<Choices> machine;
-    Face<Choices>& kernel = machine.kernel();
-    pdirectory* const active = kernel.active();
+    SeriesMachine<Choices> machine_;
+    Face<Choices>& kernel_ = machine_.kernel();
+    pdirectory* const active_ = kernel_.active();
 };
 using Everything = testing::Types<Tutorial, HigherHalf, RecursiveLast, RecursiveMiddle, Windowed>;
 TYPED_TEST_SUITE(SeriesReach, Everything);
 
 TYPED_TEST(SeriesReach, MapsUnmapsAndLooksUp) {
-    auto& kernel = this->kernel;
+    auto& kernel = this->kernel_;
     ASSERT_EQ(kernel.adopt(this->boot_directory()), QUIRE_OK);
-    ASSERT_EQ(kernel.map(this->active, 0x40000000, 0x700000, 0x3000, 2), QUIRE_OK);
-    EXPECT_EQ(this->machine.load(0x40000000), 0x77U);
+    ASSERT_EQ(kernel.map(this->active_, 0x40000000, 0x700000, 0x3000, 2), QUIRE_OK);
+    EXPECT_EQ(this->machine_.load(0x40000000), 0x77U);
     series_page page{};
-    ASSERT_EQ(kernel.query(this->active, 0x40002123, &page), QUIRE_OK);
+    ASSERT_EQ(kernel.query(this->active_, 0x40002123, &page), QUIRE_OK);
     EXPECT_EQ(page.virt, 0x40002000U);
     EXPECT_EQ(page.phys, 0x702000U);
     EXPECT_EQ(page.bytes, 4096U);
     EXPECT_EQ(page.flags & 7, 3U);
-    EXPECT_EQ(number_of(kernel.getPhysicalAddress(this->active, 0x40002123)), 0x702123U);
-    ASSERT_EQ(kernel.unmap(this->active, 0x40000000, 0x3000), QUIRE_OK);
-    EXPECT_FALSE(this->machine.readable(0x40000000));
-    EXPECT_EQ(kernel.query(this->active, 0x40000000, &page), QUIRE_NOT_MAPPED);
-    EXPECT_EQ(this->machine.harmful_stale_entries(), 0U);
+    EXPECT_EQ(number_of(kernel.getPhysicalAddress(this->active_, 0x40002123)), 0x702123U);
+    ASSERT_EQ(kernel.unmap(this->active_, 0x40000000, 0x3000), QUIRE_OK);
+    EXPECT_FALSE(this->machine_.readable(0x40000000));
+    EXPECT_EQ(kernel.query(this->active_, 0x40000000, &page), QUIRE_NOT_MAPPED);
+    EXPECT_EQ(this->machine_.harmful_stale_entries(), 0U);
     EXPECT_EQ(kernel.validate(), QUIRE_OK);
 }
 
 TYPED_TEST(SeriesReach, AdoptsEntriesAndNeverFreesTheirTables) {
-    auto& kernel = this->kernel;
+    auto& kernel = this->kernel_;
     const uint32_t free = kernel.free_block_count();
     ASSERT_EQ(kernel.adopt(this->boot_directory()), QUIRE_OK);
     EXPECT_EQ(kernel.get_directory(), this->boot_directory());
     // Valid still, and seen.
-    EXPECT_EQ(this->machine.load(high + 0x1000),
-              this->machine.ram().template load<uint32_t>(0x1000));
+    EXPECT_EQ(this->machine_.load(high + 0x1000),
+              this->machine_.ram().template load<uint32_t>(0x1000));
     series_page page{};
-    ASSERT_EQ(kernel.query(this->active, high + 0x123456, &page), QUIRE_OK);
+    ASSERT_EQ(kernel.query(this->active_, high + 0x123456, &page), QUIRE_OK);
     EXPECT_EQ(page.phys, 0x123000U);
     size_t pages = 0;
     const auto count = [](void* counter, const series_page*) {
         ++*static_cast<size_t*>(counter);
         return 1;
     };
-    ASSERT_EQ(kernel.walk(this->active, high, high + 0x3FFFFF, count, &pages), QUIRE_OK);
+    ASSERT_EQ(kernel.walk(this->active_, high, high + 0x3FFFFF, count, &pages), QUIRE_OK);
     EXPECT_EQ(pages, 1024U);
     // In the kernel's part the table stays, empty; nothing comes free.
-    ASSERT_EQ(kernel.unmap(this->active, high + 0x300000, 0x1000), QUIRE_OK);
-    EXPECT_FALSE(this->machine.readable(high + 0x300000));
+    ASSERT_EQ(kernel.unmap(this->active_, high + 0x300000, 0x1000), QUIRE_OK);
+    EXPECT_FALSE(this->machine_.readable(high + 0x300000));
     if (Boot<TypeParam>::identity) {
-        kernel.unmapPageTable(this->active, 0);
+        kernel.unmapPageTable(this->active_, 0);
         EXPECT_EQ(kernel.outcome().last_error(), QUIRE_OK);
     }
     EXPECT_EQ(kernel.free_block_count(), free);
-    EXPECT_EQ(kernel.free_blocks(this->machine.boot_directory + 0x1000, 1), QUIRE_RESERVED);
+    EXPECT_EQ(kernel.free_blocks(this->machine_.boot_directory + 0x1000, 1), QUIRE_RESERVED);
 }
 
 TYPED_TEST(SeriesReach, MakesASecondSpaceSwitchesToItAndBack) {
-    auto& kernel = this->kernel;
-    auto& machine = this->machine;
+    auto& kernel = this->kernel_;
+    auto& machine = this->machine_;
     ASSERT_EQ(kernel.adopt(this->boot_directory()), QUIRE_OK);
     const uint32_t start = kernel.free_block_count();
     pdirectory* const first = kernel.get_directory();
@@ -131,7 +132,7 @@ TYPED_TEST(SeriesReach, MakesASecondSpaceSwitchesToItAndBack) {
     EXPECT_EQ(machine.load(0x40000000), 0x77U);
     EXPECT_TRUE(pd_entry_is_present(first->m_entries[high >> 22]));
     // A kernel mapping made here is the other's as well; a page of its own is not.
-    ASSERT_EQ(kernel.map(this->active, 0xE0000000, 0x700000, 0x1000, 2), QUIRE_OK);
+    ASSERT_EQ(kernel.map(this->active_, 0xE0000000, 0x700000, 0x1000, 2), QUIRE_OK);
     ASSERT_EQ(kernel.alloc_pages(first, 0x50000000, 0x2000, 2), QUIRE_OK);
     EXPECT_FALSE(machine.readable(0x50000000));
     ASSERT_TRUE(kernel.switch_pdirectory(first));
@@ -150,20 +151,20 @@ TYPED_TEST(SeriesReach, MakesASecondSpaceSwitchesToItAndBack) {
 
 // The kernel's own code writes entries; what Quire says follows at once.
 TYPED_TEST(SeriesReach, SeesWhatTheKernelWritesItself) {
-    auto& kernel = this->kernel;
-    auto& machine = this->machine;
+    auto& kernel = this->kernel_;
+    auto& machine = this->machine_;
     ASSERT_EQ(kernel.adopt(this->boot_directory()), QUIRE_OK);
-    ASSERT_EQ(kernel.createPageTable(this->active, 0x40000000, 3), 1);
+    ASSERT_EQ(kernel.createPageTable(this->active_, 0x40000000, 3), 1);
     const uint32_t table =
         machine.ram().template load<uint32_t>(machine.boot_directory + 4 * 256) & I86_PTE_FRAME;
     machine.ram().template store<uint32_t>(table + 4, 0x700003);
     series_page page{};
-    ASSERT_EQ(kernel.query(this->active, 0x40001000, &page), QUIRE_OK);
+    ASSERT_EQ(kernel.query(this->active_, 0x40001000, &page), QUIRE_OK);
     EXPECT_EQ(page.phys, 0x700000U);
-    EXPECT_EQ(kernel.map(this->active, 0x40000000, 0x600000, 0x2000, 2), QUIRE_ALREADY_MAPPED);
+    EXPECT_EQ(kernel.map(this->active_, 0x40000000, 0x600000, 0x2000, 2), QUIRE_ALREADY_MAPPED);
     EXPECT_EQ(kernel.outcome().where(), 0x40001000U);
     machine.ram().template store<uint32_t>(table + 4, 0x00000002);  // not present, whatever it says
-    EXPECT_EQ(kernel.map(this->active, 0x40000000, 0x600000, 0x2000, 2), QUIRE_OK);
+    EXPECT_EQ(kernel.map(this->active_, 0x40000000, 0x600000, 0x2000, 2), QUIRE_OK);
     // A table of its own: unmapped, but not freed.
     const uint32_t own = number_of(kernel.alloc_blocks(1));
     machine.ram().fill(own, 4096, 0);
@@ -171,7 +172,7 @@ TYPED_TEST(SeriesReach, SeesWhatTheKernelWritesItself) {
     machine.ram().template store<uint32_t>(machine.boot_directory + 4 * 257, own | 3);
     EXPECT_EQ(machine.load(0x40400000), 0x77U);
     const uint32_t free = kernel.free_block_count();
-    kernel.unmapPageTable(this->active, 0x40400000);
+    kernel.unmapPageTable(this->active_, 0x40400000);
     EXPECT_FALSE(machine.readable(0x40400000));
     EXPECT_EQ(kernel.free_block_count(), free);
     EXPECT_EQ(kernel.free_blocks(own, 1), QUIRE_OK);
@@ -179,17 +180,17 @@ TYPED_TEST(SeriesReach, SeesWhatTheKernelWritesItself) {
 
 // Nobody called series_adopt or vmmngr_initialize: the first call that needs tables does.
 TYPED_TEST(SeriesReach, BeginsByItselfWhenPagingIsOn) {
-    EXPECT_EQ(this->kernel.map(this->active, 0x40000000, 0x700000, 0x1000, 2), QUIRE_OK);
-    EXPECT_EQ(this->machine.load(0x40000000), 0x77U);
-    EXPECT_EQ(this->kernel.adopt(this->boot_directory()), QUIRE_OK);
-    EXPECT_EQ(this->kernel.get_directory(), this->boot_directory());
+    EXPECT_EQ(this->kernel_.map(this->active_, 0x40000000, 0x700000, 0x1000, 2), QUIRE_OK);
+    EXPECT_EQ(this->machine_.load(0x40000000), 0x77U);
+    EXPECT_EQ(this->kernel_.adopt(this->boot_directory()), QUIRE_OK);
+    EXPECT_EQ(this->kernel_.get_directory(), this->boot_directory());
 }
 
 TYPED_TEST(SeriesReach, TheEntryItself) {
-    auto& kernel = this->kernel;
+    auto& kernel = this->kernel_;
     ASSERT_EQ(kernel.adopt(this->boot_directory()), QUIRE_OK);
-    ASSERT_EQ(kernel.map(this->active, 0x40003000, 0x700000, 0x1000, 2), QUIRE_OK);
-    pt_entry* const entry = kernel.entry(this->active, 0x40003000);
+    ASSERT_EQ(kernel.map(this->active_, 0x40003000, 0x700000, 0x1000, 2), QUIRE_OK);
+    pt_entry* const entry = kernel.entry(this->active_, 0x40003000);
     if (TypeParam::reach == Reach::window) {
         EXPECT_EQ(entry, nullptr);
         EXPECT_EQ(kernel.outcome().last_error(), QUIRE_UNREACHABLE);
@@ -197,7 +198,7 @@ TYPED_TEST(SeriesReach, TheEntryItself) {
     }
     ASSERT_NE(entry, nullptr);
     EXPECT_EQ(pt_entry_pfn(*entry), 0x700000U);
-    EXPECT_EQ(kernel.entry(this->active, 0x48000000), nullptr);
+    EXPECT_EQ(kernel.entry(this->active_, 0x48000000), nullptr);
     EXPECT_EQ(kernel.outcome().last_error(), QUIRE_NOT_MAPPED);
 }
 
