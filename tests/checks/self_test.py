@@ -40,6 +40,8 @@ int thing(int value);
 namespace quire {
 
 int frames(int value);
+int many_frames(int value);
+int as_many_frames(int value);
 
 }  // namespace quire
 """,
@@ -63,6 +65,19 @@ namespace quire {
 
 int frames(int value) {
     return thing(value) * 2;
+}
+
+int many_frames(int value) {
+    volatile char room[600];
+    room[1] = 1;
+    return frames(value) + room[1];
+}
+
+// Runs many_frames in its own place, not on top of it.
+int as_many_frames(int value) {
+    volatile char room[600];
+    room[1] = 1;
+    return many_frames(value + room[1]);
 }
 
 }  // namespace quire
