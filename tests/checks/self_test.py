@@ -67,7 +67,7 @@ int frames(int value) {
     return thing(value) * 2;
 }
 
-int many_frames(int value) {
+[[gnu::noinline]] int many_frames(int value) {
     volatile char room[600];
     room[1] = 1;
     return frames(value) + room[1];
