@@ -58,6 +58,9 @@ bool has_large_pages();
 
 // The clock with the finest grain: cycles, or 0 when there is none.
 uint64_t cycles();
+// Keeps interrupts away until `restore_interrupts` gets what this returned.
+uint32_t disable_interrupts();
+void restore_interrupts(uint32_t state);
 
 enum class Access { read, write, execute };
 enum class Verdict {

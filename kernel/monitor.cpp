@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "bench.hpp"
+#include "bench_frames.hpp"
 #include "console.hpp"
 #include "faults.hpp"
 #include "line_editor.hpp"
@@ -162,8 +163,12 @@ Next run_stress(quire::KernelMemory& memory, const Words& words) {
     return Next::prompt;
 }
 
-Next run_bench(quire::KernelMemory& memory, const Words&) {
-    bench(memory);
+Next run_bench(quire::KernelMemory& memory, const Words& words) {
+    if (words.count() > 1 && same_text(words[1], "frames")) {
+        bench_frames(memory);
+    } else {
+        bench(memory);
+    }
     return Next::prompt;
 }
 
@@ -193,7 +198,7 @@ constexpr Command commands[] = {
     {"probe", "ADDRESS [PAGES]", "ask the CPU what it can load and store", run_probe},
     {"overflow", "", "run the kernel's stack into its guard; the machine ends", run_overflow},
     {"stress", "[ROUNDS]", "random work on heap and space, checked (20000 rounds)", run_stress},
-    {"bench", "", "CPU cycles of the common operations", run_bench},
+    {"bench", "[frames]", "CPU cycles of the common operations, or of frames", run_bench},
     {"tour", "", "the three questions again", run_tour},
     {"test", "", "the self-tests again", run_test},
     {"quit", "", "end the machine", run_quit},

@@ -55,6 +55,7 @@ class Options:
     modules: tuple = ()  # files for the boot loader to load; with multiboot only
     gdb: bool = False
     display: str = "none"
+    count_instructions: bool = False  # the CPU's cycle counter counts those, and nothing else
 
     def command_line(self):
         words = [f"access={self.access}"]
@@ -149,6 +150,8 @@ def emulator_command(options):
         command += ["-kernel", str(options.kernel), "-append", options.command_line()]
         if options.modules:
             command += ["-initrd", ",".join(str(module) for module in options.modules)]
+    if options.count_instructions:
+        command += ["-icount", "shift=0"]
     if options.gdb:
         command += ["-s", "-S"]
     return command

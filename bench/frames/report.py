@@ -25,12 +25,15 @@ import targets
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import emulator_session as emulator  # noqa: E402
 PROGRAMS = ROOT / "build" / "release" / "bench" / "frames"
 REFERENCE = "buddy+lock"
 
 TITLES = {
     "steady": "Half full, fragmented by a random fill: a get and a put, ns",
     "instructions": "The same, and pairs on memory filled in order: instructions",
+    "emulator": "The same in the reference kernel, i386, 1 GiB: instructions",
     "pairs": "A get and a put of the same block, memory filled in order: ns",
     "bulk": "All of 8 GiB, one after the other (bitmap: of 256 MiB): ns each",
     "threads": "Steps a second of two threads, as a multiple of one's",
@@ -102,6 +105,21 @@ def count_instructions(subject):
         (few, less), (many, more) = sorted(pair)
         counts[row] = (more - less) / (many - few)
     return counts
+
+
+def count_in_kernel():
+    """workload -> guard -> instructions, as the reference kernel measures them in the emulator."""
+    subprocess.run([ROOT / "tools" / "build", "i386", "quire_kernel"], check=True)
+    options = emulator.Options(count_instructions=True, color=False)
+    with emulator.Session(options, limit=300) as machine:
+        machine.wait_for("quire> ")
+        answer = machine.ask("bench frames")
+    rows = {}
+    for guard, workload, count in re.findall(r"^  (\S.*?) +(\w+) +(\d+)$", answer, re.M):
+        rows.setdefault(workload, {})[guard] = {"least": int(count)}
+    if not rows or "FAILED" in answer:
+        sys.exit(f"the kernel's benchmark went wrong:\n{answer}")
+    return rows
 
 
 def nanoseconds(entry):
@@ -270,6 +288,8 @@ def parse():
                         help="a regular expression on names like steady/lifo/quire")  # fmt: skip
     parser.add_argument("--json", metavar="FILE", help="write all figures and targets to a file")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, to try it out")
+    parser.add_argument("--no-kernel", dest="kernel", action="store_false",
+                        help="do not count instructions in the emulator")  # fmt: skip
     parser.add_argument("--repetitions", type=int, default=5, metavar="N")
     return parser.parse_args()
 
@@ -290,6 +310,12 @@ def main():
             for row, count in count_instructions(subject).items():
                 rows = tables.setdefault("instructions", {}).setdefault(row, {})
                 rows[subject] = {"least": count}
+    if "steady" in tables and options.kernel:
+        print("counting instructions in the emulator", flush=True)
+        try:
+            tables["emulator"] = count_in_kernel()
+        except (emulator.EmulatorError, TimeoutError) as problem:
+            print(f"not counted: {problem}", file=sys.stderr)
     for table in TITLES:
         if table in tables:
             print_table(table, tables[table])

@@ -58,6 +58,15 @@ inline uint64_t read_time_stamp() {
 inline void disable_interrupts() {
     asm volatile("cli" : : : "memory");
 }
+// The flags register, which says whether interrupts are enabled, and back.
+inline uint32_t read_flags() {
+    uint32_t flags;
+    asm volatile("pushf\n\tpop %0" : "=r"(flags));
+    return flags;
+}
+inline void write_flags(uint32_t flags) {
+    asm volatile("push %0\n\tpopf" : : "r"(flags) : "memory", "cc");
+}
 inline void halt() {
     asm volatile("hlt" : : : "memory");
 }

@@ -113,6 +113,15 @@ uint64_t cycles() {
     return has_cycles ? cpu::read_time_stamp() : 0;
 }
 
+uint32_t disable_interrupts() {
+    const uint32_t flags = cpu::read_flags();
+    cpu::disable_interrupts();
+    return flags;
+}
+void restore_interrupts(uint32_t state) {
+    cpu::write_flags(state);
+}
+
 void page_table_changed() {
     traps::set_double_fault_table(quire::x86::ControlRegisters().cr3());
 }

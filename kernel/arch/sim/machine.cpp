@@ -105,6 +105,12 @@ uint64_t cycles() {
     return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
+// There are none.
+uint32_t disable_interrupts() {
+    return 0;
+}
+void restore_interrupts(uint32_t) {}
+
 void set_page_fault_handler(PageFaultHandler handler, void* context) {
     booted->machine().on_page_fault([=](const quire::sim::PageFault& fault) {
         return handler != nullptr && handler(context, told(fault)) == Verdict::resolved;
