@@ -175,36 +175,31 @@ unsigned BlockBits::largest_in_part(uint64_t word, unsigned least) {
     }
 }
 
-Hole BlockBits::smallest_hole(unsigned order) const {
-    Hole best{0, no_hole};
-    if (order < word_order) {
-        // Most often there is one of just that order.
+uint32_t BlockBits::packed_smallest_hole(unsigned order) const {
+    if (order >= word_order) return smallest_of_full_words(order);
+    // Of each order from the one asked for up. Full words are left for last, where their neighbours
+    // are known.
+    for (unsigned larger = order; larger < word_order; ++larger) {
         for (unsigned i = 0; i < words; ++i) {
-            const uint64_t alone = unpaired(holes_in(words_[i], order), order);
-            if (alone != 0 && words_[i] != ~uint64_t{0}) {
-                return {i * word_bits + lowest_bit(alone), order};
-            }
+            const uint64_t word = words_[i];
+            if (word == 0 || word == ~uint64_t{0}) continue;
+            const uint64_t alone = unpaired(holes_in(word, larger), larger);
+            if (alone != 0) return packed(i * word_bits + lowest_bit(alone), larger);
         }
-        for (unsigned i = 0; i < words && best.order != order; ++i) {
-            // Full words are left for the second step, which knows their neighbours.
-            if (words_[i] == 0 || words_[i] == ~uint64_t{0}) continue;
-            const Hole hole = smallest_in(words_[i], order, word_order);
-            if (hole.order < best.order && hole.order < word_order) {
-                best = {i * word_bits + hole.first, hole.order};
-            }
-        }
-        if (best.order != no_hole) return best;
-        order = word_order;
     }
-    const Hole hole = smallest_in(full_words(), order - word_order, block_order - word_order);
-    if (hole.order > block_order - word_order) trap();
-    return {hole.first * word_bits, hole.order + word_order};
+    return smallest_of_full_words(word_order);
 }
 
 // After a word became full: the larger of what was the largest hole and the largest of full words.
 unsigned BlockBits::largest_of_full_words(unsigned before) const {
     const unsigned now = word_order + largest_in(full_words());
     return before == no_hole || now > before ? now : before;
+}
+
+uint32_t BlockBits::smallest_of_full_words(unsigned order) const {
+    const Hole hole = smallest_in(full_words(), order - word_order, block_order - word_order);
+    if (hole.order > block_order - word_order) trap();
+    return packed(hole.first * word_bits, hole.order + word_order);
 }
 
 namespace {
@@ -257,6 +252,17 @@ BlockBits::Taken BlockBits::take_smallest(unsigned count, uint64_t base, Frame* 
         put(hole.first, bit == word_bits ? 0 : ~uint64_t{0} << bit);
     }
     return taken;
+}
+
+void BlockBits::count_holes(uint64_t* holes) const {
+    for (const uint64_t word : words_) {
+        if (word == ~uint64_t{0}) continue;
+        for (unsigned order = 0; order < word_order; ++order)
+            holes[order] += count_bits(unpaired(holes_in(word, order), order));
+    }
+    const uint64_t full = full_words();
+    for (unsigned order = 0; order + word_order <= block_order; ++order)
+        holes[order + word_order] += count_bits(unpaired(holes_in(full, order), order));
 }
 
 bool BlockBits::is_subset_of(const BlockBits& other) const {

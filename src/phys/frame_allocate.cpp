@@ -104,19 +104,16 @@ Status FrameCore::allocate_batch(Span<Frame> frames, Zone zone) {
 }
 
 // The block of a pool to serve a request for a hole of `order` from, at most block_order: one that
-// is in use for the same mobility, then one that is free as a whole, then any other.
-uint32_t FrameCore::find_block(FramePool& pool, unsigned order, Mobility mobility) {
+// is in use for the same mobility, then one that is free as a whole, then any other. None is fresh:
+// see keep_one_whole.
+uint32_t FrameCore::find_block(const FramePool& pool, unsigned order, Mobility mobility) const {
     const size_t wanted = static_cast<size_t>(mobility);
     if (order < block_order) {
         const uint32_t block = pool.index[wanted].find(order, 1);
         if (block != no_block) return block;
     }
-    if (pool.index[0].first_whole() != no_block) return pool.index[0].first_whole();
-    if (pool.fresh_groups == 0) return pool.index[1 - wanted].find(order, 1);
-    const uint32_t group = lowest_fresh_group(pool);
-    pool.fresh_cursor = group + 1;
-    open_group(group);
-    return pool.index[0].first_whole();
+    const uint32_t whole = pool.index[0].first_whole();
+    return whole != no_block ? whole : pool.index[1 - wanted].find(order, 1);
 }
 
 bool FrameCore::find_hole(unsigned order, Zone zone, const FrameConstraints& constraints,
@@ -125,8 +122,9 @@ bool FrameCore::find_hole(unsigned order, Zone zone, const FrameConstraints& con
     const unsigned home = home_for(0, constraints.node);
     const unsigned others = constraints.only_node ? 1u << share_order_ : homes_;
     for (unsigned n = 0; n < others; ++n) {
-        const uint32_t block =
-            find_block(pool(zone, nth_home(home, n)), order, constraints.mobility);
+        FramePool& here = pool(zone, nth_home(home, n));
+        keep_one_whole(here);
+        const uint32_t block = find_block(here, order, constraints.mobility);
         if (block == no_block) continue;
         found = {block, hole_in(block, order)};
         return true;

@@ -39,6 +39,28 @@ FrameCounters FrameCore::counters() const {
     return sums;
 }
 
+FrameStatistics FrameCore::statistics() const {
+    FrameStatistics sums;
+    for (const FramePool& pool : pools_) {
+        sums.total += FrameCount(pool.total);
+        sums.free += FrameCount(pool.free);
+        sums.whole_blocks += pool.whole;
+    }
+    return sums;
+}
+
+HoleHistogram FrameCore::holes() const {
+    HoleHistogram histogram;
+    for (uint32_t block = 0; block < table_.headers.size(); ++block) {
+        if (table_.free(block) == block_frames) {
+            ++histogram.holes[block_order];
+        } else {
+            table_.bits[block].count_holes(histogram.holes);
+        }
+    }
+    return histogram;
+}
+
 FrameCount FrameCore::largest_free_run() const {
     FrameCount largest;
     FreeRuns runs(sections_.all(), table_, 0, Frame::highest);

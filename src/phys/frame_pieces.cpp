@@ -129,15 +129,16 @@ void FrameCore::open_group(uint32_t group) {
     table_.set_group(group, BlockTable::Group::plain);
 }
 
-// The lowest fresh group of a pool; it must have one.
-uint32_t FrameCore::lowest_fresh_group(const FramePool& pool) const {
+// Opens the lowest fresh group of a pool; it must have one.
+void FrameCore::open_lowest(FramePool& pool) {
     const size_t number = static_cast<size_t>(&pool - pools_.data());
     for (uint32_t group = pool.fresh_cursor;; ++group) {
         group = table_.next_fresh_group(group);
         const uint32_t first = group << BlockTable::group_order;
-        if (index_number(sections_.section_of_block(first), first) / mobilities == number) {
-            return group;
-        }
+        if (index_number(sections_.section_of_block(first), first) / mobilities != number) continue;
+        pool.fresh_cursor = group + 1;
+        open_group(group);
+        return;
     }
 }
 

@@ -12,6 +12,7 @@ size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Frame* 
     FramePool& pool = this->pool(zone, home);
     size_t taken = 0;
     while (taken < wanted) {
+        keep_one_whole(pool);
         const uint32_t block = find_block(pool, 0, mobility);
         if (block == no_block) break;
         BlockHeader& header = table_.headers.data()[block];

@@ -14,7 +14,7 @@ namespace {
 constexpr uint64_t most_blocks = BlockHeader::none_usable;
 
 constexpr Bytes bytes_of(const FrameLayout& layout, unsigned homes) {
-    return Bytes(sizeof(BlockBits)) * (layout.blocks + layout.masks) +
+    return Bytes(sizeof(BlockBits)) * (layout.blocks + layout.masks + BlockTable::spare_masks) +
            Bytes(sizeof(FramePool)) * (uint64_t{zones} * homes) +
            Bytes(sizeof(BlockHeader)) * layout.blocks +
            Bytes(sizeof(FrameSection)) * layout.sections +
@@ -105,7 +105,7 @@ void FrameCore::order_homes(const FrameTopology& topology) {
 Span<FrameSection> FrameCore::place_books(const FrameLayout& layout, Span<unsigned char> metadata) {
     // From the strictest alignment to the least, so that each is aligned when the first is.
     table_.bits = carve<BlockBits>(metadata, layout.blocks);
-    table_.masks = carve<BlockBits>(metadata, layout.masks);
+    table_.masks = carve<BlockBits>(metadata, layout.masks + BlockTable::spare_masks);
     pools_ = carve<FramePool>(metadata, uint64_t{zones} * homes_);
     for (FramePool& pool : pools_)
         construct_at(&pool);

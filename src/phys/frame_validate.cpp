@@ -67,7 +67,11 @@ Status FrameCore::check_block(const FrameSection& section, uint32_t block) const
     }
     if (header.mask == BlockHeader::all_usable) return {};
     if (header.mask == BlockHeader::none_usable) return free == 0 ? Status() : corrupted(block);
-    const bool known = header.mask < table_.masks_used;
+    const uint32_t masks = static_cast<uint32_t>(table_.masks.size());
+    const uint32_t first_spare = masks - BlockTable::spare_masks;
+    const bool known = header.mask < table_.masks_used ||
+                       (header.mask >= first_spare && header.mask < masks &&
+                        (spare_masks_used_ >> (header.mask - first_spare) & 1) != 0);
     if (!known || !bits.is_subset_of(table_.masks[header.mask])) return corrupted(block);
     return {};
 }
@@ -107,22 +111,27 @@ unsigned FrameCore::usable_in(uint32_t block) const {
     return mask == BlockHeader::none_usable ? 0 : table_.masks[mask].count();
 }
 
-// What is usable is what the map says, and what was released since: every usable frame of the map,
-// as many releasable ones as were released, and no others.
+// What is usable is what the map says, and what was released since: every usable frame of the map
+// but as many as are off line, as many releasable ones as were released, and no others.
 Status FrameCore::check_usable() const {
     FrameCount released;
+    FrameCount missing;
     ManagedRuns runs(*map_);
     for (ManagedRun run = runs.next(); !run.frames.empty(); run = runs.next()) {
         const FrameCount usable = usable_of(run.frames);
         if (is_releasable(run.kind)) {
             released += usable;
-        } else if (usable != run.frames.count()) {
-            return Failure{Error::corrupted, run.frames.first().value()};
+        } else {
+            missing += run.frames.count() - usable;
+            if (missing > offline_) {
+                return Failure{Error::corrupted, run.frames.first().value()};
+            }
         }
     }
+    if (missing != offline_) return Failure{Error::corrupted, missing.value()};
     if (released != released_) return Failure{Error::corrupted, released.value()};
     const FrameCount total = counters().total;
-    if (total != map_->usable_frames() + released_) {
+    if (total + offline_ != map_->usable_frames() + released_) {
         return Failure{Error::corrupted, total.value()};
     }
     return {};

@@ -92,7 +92,13 @@ class alignas(64) BlockBits {
     unsigned largest_order_after_set(unsigned before, unsigned first, unsigned count) const;
     // The smallest hole of at least `order`, the lowest of them: what is larger stays whole. There
     // must be one, that is, order <= largest_order().
-    Hole smallest_hole(unsigned order) const;
+    Hole smallest_hole(unsigned order) const {
+        const uint32_t hole = packed_smallest_hole(order);
+        return {hole & 0xffff, hole >> 16};
+    }
+
+    // Adds to holes[order] how many holes of that order are part of no larger one.
+    void count_holes(uint64_t* holes) const;
 
     // True when no bit is set here that is clear in `other`.
     bool is_subset_of(const BlockBits& other) const;
@@ -108,6 +114,10 @@ class alignas(64) BlockBits {
     static unsigned largest_in_part(uint64_t word, unsigned least);
     uint64_t full_words() const;
     unsigned largest_of_full_words(unsigned before) const;
+    // In one register, so that the search for one can be jumped to.
+    static uint32_t packed(unsigned first, unsigned order) { return first | order << 16; }
+    uint32_t packed_smallest_hole(unsigned order) const;
+    uint32_t smallest_of_full_words(unsigned order) const;
     // Words are read and written whole where the machine does that at once; elsewhere each bit is
     // in one of two halves that are.
     template <class Word>

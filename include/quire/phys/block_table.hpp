@@ -22,6 +22,10 @@ class BlockTable {
     static constexpr unsigned group_order = 6;
     static constexpr uint32_t group_blocks = 1u << group_order;
 
+    // Bitmaps for blocks that become usable in part because some of their frames are taken off
+    // line.
+    static constexpr uint32_t spare_masks = 16;
+
     enum class Group : uint8_t {
         fresh,
         plain,  // every frame of every block is usable
@@ -81,7 +85,7 @@ class BlockTable {
     Span<BlockBits> bits;   // set: free
     Span<BlockBits> masks;  // set: usable, free or not; one for each block usable in part
     Span<Group> groups;
-    uint32_t masks_used = 0;
+    uint32_t masks_used = 0;  // without spare ones, which are the last
 };
 
 }  // namespace quire

@@ -60,37 +60,44 @@ class BasicFrameAllocator {
     }
 
     // One frame. Error::out_of_frames. O(1) but for index upkeep.
-    Result<Frame> allocate(Zone zone = Zone::high, Mobility mobility = Mobility::unmovable) {
+    Result<Frame> allocate(Zone zone = Zone::high, Mobility mobility = Mobility::unmovable,
+                           Urgency urgency = Urgency::normal) {
         Frame frame;
+        if (!permits(1, urgency)) return Failure{Error::out_of_frames, 1};
         if (!take_hole(0, zone, mobility, frame)) return Failure{Error::out_of_frames, 1};
+        watch();
         return frame;
     }
     // As many single frames as `frames` has room for, or fewer when there are not so many: how
     // many, written to its front. `home` is asked first, then the others by distance. O(frames).
     size_t allocate_some(Span<Frame> frames, Zone zone = Zone::high,
                          Mobility mobility = Mobility::unmovable, unsigned home = 0) {
+        const size_t wanted = permitted(frames.size());
         size_t taken = 0;
-        for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && taken < frames.size();) {
-            for (unsigned n = 0; n < home_count && taken < frames.size(); ++n) {
+        for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && taken < wanted;) {
+            for (unsigned n = 0; n < home_count && taken < wanted; ++n) {
                 const unsigned here = core_.nth_home(home, n);
                 if (core_.seems_empty(static_cast<Zone>(i), here)) continue;
                 LockGuard guard(locks_[here].lock);
                 taken += core_.take_some(static_cast<Zone>(i), here, mobility,
-                                         frames.data() + taken, frames.size() - taken);
+                                         frames.data() + taken, wanted - taken);
             }
         }
+        watch();
         return taken;
     }
     // 2^order frames, naturally aligned. Error::out_of_frames, bad_argument (order too large for
     // any memory). O(1) up to order 9, as below above that.
     Result<FrameRange> allocate_order(unsigned order, Zone zone = Zone::high,
-                                      Mobility mobility = Mobility::unmovable) {
+                                      Mobility mobility = Mobility::unmovable,
+                                      Urgency urgency = Urgency::normal) {
         Frame frame;
-        if (order <= block_order && take_hole(order, zone, mobility, frame)) {
+        if (order <= block_order && permits(uint64_t{1} << order, urgency) &&
+            take_hole(order, zone, mobility, frame)) {
+            watch();
             return FrameRange(frame, FrameCount(uint64_t{1} << order));
         }
-        AllHomes guard(*this);
-        return core_.allocate_order(order, zone, mobility);
+        return allocate_order_slowly(order, zone, mobility, urgency);
     }
     // `count` frames that follow one another, under conditions. A run may reach from one permitted
     // zone into the next when it fits in neither. Errors: zero_size, misaligned (alignment or
@@ -99,11 +106,14 @@ class BasicFrameAllocator {
     // O(1) when the run fits in a hole of its size rounded up to a power of two and that meets
     // the conditions; O(blocks) otherwise, and for out_of_frames.
     Result<FrameRange> allocate_run(FrameCount count, const FrameConstraints& constraints = {}) {
-        AllHomes guard(*this);
-        return core_.allocate_run(count, constraints);
+        const bool permitted = permits(count.value(), constraints.urgency);
+        if (!permitted) return Failure{Error::out_of_frames, count.value()};
+        const Result<FrameRange> run = allocate_run_locked(count, constraints);
+        watch();
+        return run;
     }
-    // Exactly these frames. Errors: zero_size, out_of_range, reserved, in_use; each names the
-    // first frame that stands in the way. O(blocks of the range).
+    // Exactly these frames, of the reserve or not. Errors: zero_size, out_of_range, reserved,
+    // in_use; each names the first frame that stands in the way. O(blocks of the range).
     Status allocate_at(const FrameRange& frames) {
         AllHomes guard(*this);
         return core_.allocate_at(frames);
@@ -111,8 +121,12 @@ class BasicFrameAllocator {
     // As many single frames as `frames` has room for, or none: Error::out_of_frames, and `frames`
     // is not written to. O(frames).
     Status allocate_batch(Span<Frame> frames, Zone zone = Zone::high) {
-        AllHomes guard(*this);
-        return core_.allocate_batch(frames, zone);
+        if (!permits(frames.size(), Urgency::normal)) {
+            return Failure{Error::out_of_frames, frames.size()};
+        }
+        const Status taken = allocate_batch_locked(frames, zone);
+        watch();
+        return taken;
     }
 
     // Give back any frames that were given out, in whole or in part, however they were asked for.
@@ -120,8 +134,9 @@ class BasicFrameAllocator {
     // (a frame that occurs twice in a batch as well). Each names the first frame concerned.
     // O(blocks of the range), O(frames).
     Status free(Frame frame) {
-        LockGuard guard(locks_[core_.home_of(frame)].lock);
-        return core_.free(frame);
+        const Status freed = free_locked(frame);
+        watch();
+        return freed;
     }
     // Gives back those of many frames that were given out, home by home as they come, and passes
     // over the others: how many were not given out. O(frames).
@@ -136,6 +151,7 @@ class BasicFrameAllocator {
             ++refused;
             ++i;
         }
+        watch();
         return refused;
     }
     // False when the frame certainly was not given out. Takes no lock, so that an answer of true
@@ -146,12 +162,14 @@ class BasicFrameAllocator {
     // The home for a CPU on a node; CPUs of one node take turns. O(1).
     unsigned home_for(unsigned cpu, Node node = 0) const { return core_.home_for(cpu, node); }
     Status free(const FrameRange& frames) {
-        AllHomes guard(*this);
-        return core_.free(frames);
+        const Status freed = free_locked(frames);
+        watch();
+        return freed;
     }
     Status free_batch(Span<const Frame> frames) {
-        AllHomes guard(*this);
-        return core_.free_batch(frames);
+        const Status freed = free_batch_locked(frames);
+        watch();
+        return freed;
     }
 
     // Frames that were reserved when the map was built and no longer need to be (the kinds of
@@ -164,8 +182,37 @@ class BasicFrameAllocator {
         return core_.release_reserved(frames);
     }
 
+    // Takes free frames out of use, as bad memory or memory that will be pulled: from now on they
+    // are reserved. Errors, nothing changed: as allocate_at; reserved as well for frames that were
+    // released; too_many, when more than 16 blocks would be off line in part. O(blocks of the
+    // range).
+    Status offline(const FrameRange& frames) {
+        AllHomes guard(*this);
+        return core_.offline(frames);
+    }
+    // Brings such frames back. Memory that may be plugged in later stands in the map as usable and
+    // is taken off line right after the start. Errors, nothing changed: zero_size, out_of_range,
+    // reserved (not usable by the map), in_use (on line; the first such frame), too_many.
+    Status online(const FrameRange& frames) {
+        AllHomes guard(*this);
+        return core_.online(frames);
+    }
+
+    // From now on, normal requests leave `reserve` frames, and `pressure`, when there is one, is
+    // told of the other marks. Other CPUs' requests at the same moment may be seen too late by a
+    // few frames. Error::bad_argument when `high` lies below `low`. O(1); off again with no marks.
+    Status set_watermarks(const FrameWatermarks& marks, FramePressure* pressure = nullptr) {
+        if (marks.high < marks.low) return Failure{Error::bad_argument, marks.high.value()};
+        AllHomes guard(*this);
+        atomic::store(reserve_, static_cast<size_t>(marks.reserve.value()));
+        atomic::store(low_, static_cast<size_t>(marks.low.value()));
+        atomic::store(high_, static_cast<size_t>(marks.high.value()));
+        atomic::store(pressure_, pressure);
+        return {};
+    }
+
     // For the source of page tables and the like (see FrameSource in paging).
-    Result<Frame> allocate_frame() { return allocate(); }
+    [[gnu::flatten]] Result<Frame> allocate_frame() { return allocate(); }
     Status free_frame(Frame frame) { return free(frame); }
 
     // False as well for frames that are reserved or do not exist. O(log sections).
@@ -182,6 +229,16 @@ class BasicFrameAllocator {
     FrameCounters counters() const {
         AllHomes guard(*this);
         return core_.counters();
+    }
+    // How many frames, how many of them free, how many whole blocks. O(pools).
+    FrameStatistics statistics() const {
+        AllHomes guard(*this);
+        return core_.statistics();
+    }
+    // Holes by order. O(blocks).
+    HoleHistogram holes() const {
+        AllHomes guard(*this);
+        return core_.holes();
     }
     // The most frames that allocate_run could give out at once. O(blocks).
     FrameCount largest_free_run() const {
@@ -227,6 +284,7 @@ class BasicFrameAllocator {
             for (unsigned home = 0; home < home_count; ++home) {
                 if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
                 LockGuard guard(locks_[home].lock);
+                core_.keep_one_whole(static_cast<Zone>(i), home);
                 if (core_.take_hole(static_cast<Zone>(i), home, order, mobility, frame))
                     return true;
                 none_so_far = false;
@@ -235,8 +293,71 @@ class BasicFrameAllocator {
         return false;
     }
 
+    // The slow or locked part of an operation, apart so that the hook is called without a lock.
+    [[gnu::noinline]] Result<FrameRange> allocate_order_slowly(unsigned order, Zone zone,
+                                                               Mobility mobility, Urgency urgency) {
+        const bool permitted = order > block_order || permits(uint64_t{1} << order, urgency);
+        if (!permitted) return Failure{Error::out_of_frames, uint64_t{1} << order};
+        AllHomes guard(*this);
+        return core_.allocate_order(order, zone, mobility);
+    }
+    Result<FrameRange> allocate_run_locked(FrameCount count, const FrameConstraints& constraints) {
+        AllHomes guard(*this);
+        return core_.allocate_run(count, constraints);
+    }
+    Status allocate_batch_locked(Span<Frame> frames, Zone zone) {
+        AllHomes guard(*this);
+        return core_.allocate_batch(frames, zone);
+    }
+    Status free_locked(Frame frame) {
+        LockGuard guard(locks_[core_.home_of(frame)].lock);
+        return core_.free(frame);
+    }
+    Status free_locked(const FrameRange& frames) {
+        AllHomes guard(*this);
+        return core_.free(frames);
+    }
+    Status free_batch_locked(Span<const Frame> frames) {
+        AllHomes guard(*this);
+        return core_.free_batch(frames);
+    }
+
+    // Whether the reserve stays when so many frames are taken.
+    bool permits(uint64_t frames, Urgency urgency) const {
+        if (atomic::load(reserve_) == 0 || urgency == Urgency::urgent) return true;
+        return permitted_closely(static_cast<size_t>(min(frames, uint64_t{SIZE_MAX}))) == frames;
+    }
+    // How many of so many frames may be taken.
+    size_t permitted(size_t frames) const {
+        return atomic::load(reserve_) == 0 ? frames : permitted_closely(frames);
+    }
+    [[gnu::noinline]] size_t permitted_closely(size_t frames) const {
+        const size_t reserve = atomic::load(reserve_);
+        const size_t free = core_.free_seen();
+        return free <= reserve ? 0 : min(frames, free - reserve);
+    }
+    void watch() {
+        if (atomic::load(low_) != 0) watch_closely();
+    }
+    [[gnu::noinline]] void watch_closely() {
+        const size_t free = core_.free_seen();
+        FramePressure* const pressure = atomic::load(pressure_);
+        if (pressure == nullptr) return;
+        const bool scarce = scarce_.load() != 0;
+        if (!scarce && free < atomic::load(low_) && scarce_.exchange(1) == 0) {
+            pressure->on_pressure(FrameCount(free));
+        } else if (scarce && free >= atomic::load(high_) && scarce_.exchange(0) != 0) {
+            pressure->on_relief(FrameCount(free));
+        }
+    }
+
     mutable Home locks_[home_count];
     FrameCore core_;
+    size_t reserve_ = 0;
+    size_t low_ = 0;
+    size_t high_ = 0;
+    FramePressure* pressure_ = nullptr;
+    Atomic<uint32_t> scarce_{0};
 };
 
 using FrameAllocator = BasicFrameAllocator<SpinLock>;

@@ -43,6 +43,9 @@ class FrameCore {
 
     // Single frames of one zone from one home, up to `wanted` of them into `out`. How many.
     size_t take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted);
+    // Lets the next request find a block that is free as a whole, if there is any in a fresh group.
+    // Apart from the requests, so that these stay shallow.
+    void keep_one_whole(Zone zone, unsigned home) { keep_one_whole(pool(zone, home)); }
     // 2^order frames, aligned, order at most block_order, of one zone from one home: the first of
     // them; false when there are none.
     bool take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Frame& frame);
@@ -86,6 +89,18 @@ class FrameCore {
     Status free_batch(Span<const Frame> frames);
     Status release_reserved(const FrameRange& frames);
 
+    Status offline(const FrameRange& frames);
+    Status online(const FrameRange& frames);
+
+    // Free frames, as it seems to whoever holds no lock.
+    size_t free_seen() const {
+        size_t sum = 0;
+        for (size_t i = 0; i < pools_.size(); ++i)
+            sum += atomic::load(pools_.data()[i].free);
+        return sum;
+    }
+    FrameStatistics statistics() const;
+    HoleHistogram holes() const;
     bool is_free(Frame frame) const;
     Zone zone_of(Frame frame) const { return ends_.of(frame.value()); }
     FrameCounters counters() const;
@@ -136,6 +151,9 @@ class FrameCore {
     FramePool& pool(Zone zone, unsigned home) const {
         return pools_.data()[static_cast<size_t>(zone) * homes_ + home];
     }
+    void keep_one_whole(FramePool& pool) {
+        if (pool.fresh_groups != 0 && pool.index[0].first_whole() == no_block) open_lowest(pool);
+    }
     FramePool& pool_of(const BlockHeader& header) const {
         return pools_.data()[header.index / mobilities];
     }
@@ -176,10 +194,10 @@ class FrameCore {
     void give_piece(uint32_t block, unsigned first, unsigned count);
     void file(uint32_t block, BlockState state);
     void open_group(uint32_t group);
-    uint32_t lowest_fresh_group(const FramePool& pool) const;
+    void open_lowest(FramePool& pool);
 
     // frame_allocate.cpp: where frames are taken from
-    uint32_t find_block(FramePool& pool, unsigned order, Mobility mobility);
+    uint32_t find_block(const FramePool& pool, unsigned order, Mobility mobility) const;
     bool find_hole(unsigned order, Zone zone, const FrameConstraints& constraints, Found& found);
     Hole hole_in(uint32_t block, unsigned order) const;
     FrameRange take_from_hole(const Found& found, FrameCount count, Mobility mobility);
@@ -192,6 +210,15 @@ class FrameCore {
     // frame_free.cpp: how they come back
     void undo_frees(Span<const Frame> frames);
     Status check_releasable(const FrameRange& frames) const;
+
+    // frame_offline.cpp
+    Status check_offline(const FrameRange& frames) const;
+    unsigned spare_masks_wanted(const FrameRange& frames) const;
+    bool needs_mask(uint32_t block, unsigned count) const;
+    void open_all(const FrameRange& frames);
+    BlockBits* mask_for(uint32_t block, unsigned count);
+    void drop_mask(uint32_t block);
+    void note_group(uint32_t block);
 
     // frame_validate.cpp
     Status check_groups() const;
@@ -212,6 +239,8 @@ class FrameCore {
     unsigned share_order_ = 0;  // homes of a node, as a power of two
     uint8_t order_[most_homes][most_homes] = {};
     FrameCount released_;
+    FrameCount offline_;
+    uint32_t spare_masks_used_ = 0;  // a bit for each of those after the map's own
 };
 
 }  // namespace quire

@@ -9,6 +9,7 @@
 #include "quire/base/range.hpp"
 #include "quire/base/span.hpp"
 #include "quire/boot/memory_map.hpp"
+#include "quire/phys/block_bits.hpp"
 
 namespace quire {
 
@@ -31,6 +32,9 @@ inline constexpr Frame dma_limit = frame_of(PhysicalAddress(uint64_t{16} << 20))
 // other blocks for the other. So what cannot be moved does not come to lie everywhere.
 enum class Mobility : uint8_t { unmovable, movable };
 inline constexpr size_t mobilities = 2;
+
+// Whether a request may use the reserve that is kept for those who must not fail.
+enum class Urgency : uint8_t { normal, urgent };
 
 // A part of memory that is nearer to some CPUs than to others, by number.
 using Node = uint8_t;
@@ -57,6 +61,7 @@ struct FrameConstraints {
     Zone zone = Zone::high;  // the best zone to use; scarcer ones are fallen back to
     bool fallback = true;    // whether to
     Mobility mobility = Mobility::unmovable;
+    Urgency urgency = Urgency::normal;
     Node node = 0;                          // the node to prefer; others follow by distance
     bool only_node = false;                 // whether no other will do
     Frame highest = Frame(Frame::highest);  // no frame of the run lies above this one
@@ -77,6 +82,52 @@ struct FrameCounters {
     FrameCount free;
     const ZoneCounters& of(Zone which) const { return zone[static_cast<size_t>(which)]; }
     friend constexpr bool operator==(const FrameCounters&, const FrameCounters&) = default;
+};
+
+// How whole memory is.
+struct FrameStatistics {
+    FrameCount total;
+    FrameCount free;
+    uint64_t whole_blocks = 0;  // blocks (2 MiB) whose frames are all free
+
+    // Of the free frames, how many in a thousand lie in blocks that are broken into: 0 is as good
+    // as can be, 1000 means that no block can be given out.
+    unsigned fragmentation() const {
+        const uint64_t frames = free.value();
+        if (frames == 0) return 0;
+        uint64_t broken = frames - whole_blocks * block_frames;
+        // Without a division of 64 bits: both fit in 22 bits after this, and the quotient hardly
+        // changes.
+        unsigned shift = 0;
+        while (frames >> shift >= uint64_t{1} << 22)
+            ++shift;
+        broken >>= shift;
+        return static_cast<unsigned>(static_cast<uint32_t>(broken) * 1000u /
+                                     static_cast<uint32_t>(frames >> shift));
+    }
+};
+// Of each order, how many holes are part of no larger one.
+struct HoleHistogram {
+    uint64_t holes[block_order + 1] = {};
+};
+
+// Free frames that are worth knowing of. All zero: nobody is told and nothing is kept back.
+struct FrameWatermarks {
+    FrameCount reserve = FrameCount(0);  // kept for urgent requests
+    FrameCount low = FrameCount(0);      // fewer: pressure
+    FrameCount high =
+        FrameCount(0);  // at least so many again: the pressure is over; not below `low`
+};
+
+// Told when memory gets scarce and when it no longer is, once each time. Called without locks, by
+// the CPU whose request or free passed the mark, in its context; it may free frames.
+class FramePressure {
+  public:
+    virtual void on_pressure(FrameCount free) = 0;
+    virtual void on_relief(FrameCount free) = 0;
+
+  protected:
+    ~FramePressure() = default;
 };
 
 // Kinds of memory that were RAM all along and may be released once nobody needs what they hold.

@@ -128,10 +128,11 @@ TEST(FrameLazy, SixteenTebibytesStartWithoutTouchingTheirBooks) {
 TEST(FrameLazy, ValidateReadsTheStatesOfGroups) {
     Machine machine({{1, 4 * group_frames}});
     const FrameLayout layout = frame_layout(*machine.map);
-    unsigned char* const groups = machine.books.span().data() +
-                                  (layout.blocks + layout.masks) * sizeof(BlockBits) +
-                                  zones * sizeof(FramePool) + layout.blocks * sizeof(BlockHeader) +
-                                  layout.sections * sizeof(FrameSection);
+    unsigned char* const groups =
+        machine.books.span().data() +
+        (layout.blocks + layout.masks + BlockTable::spare_masks) * sizeof(BlockBits) +
+        zones * sizeof(FramePool) + layout.blocks * sizeof(BlockHeader) +
+        layout.sections * sizeof(FrameSection);
     const auto notices = [&](size_t group, unsigned char state) {
         const unsigned char saved = groups[group];
         groups[group] = state;

@@ -170,7 +170,7 @@ TEST(FrameStart, MemoryFarApart) {
                                      {16 * tebi_frames - 512, 512},
                                      {Frame::highest - 100, 100}};
     const auto map = make_map(memory);
-    EXPECT_LE(FrameAllocator::metadata_bytes(*map).value(), 4096u);
+    EXPECT_LE(FrameAllocator::metadata_bytes(*map).value(), 8192u);
     Machine machine(memory);
     EXPECT_EQ(machine.free(), 1513u);
     EXPECT_TRUE(machine.frames.is_free(Frame(Frame::highest - 1)));

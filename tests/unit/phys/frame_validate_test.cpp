@@ -62,7 +62,9 @@ class FrameValidateTest : public ::testing::Test {
 
     size_t bits_at() const { return 0; }
     size_t masks_at() const { return layout.blocks * sizeof(BlockBits); }
-    size_t pools_at() const { return masks_at() + layout.masks * sizeof(BlockBits); }
+    size_t pools_at() const {
+        return masks_at() + (layout.masks + BlockTable::spare_masks) * sizeof(BlockBits);
+    }
     size_t headers_at() const { return pools_at() + zones * sizeof(FramePool); }
     size_t sections_at() const { return headers_at() + layout.blocks * sizeof(BlockHeader); }
     size_t groups_at() const { return sections_at() + layout.sections * sizeof(FrameSection); }
