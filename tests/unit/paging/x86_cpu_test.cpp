@@ -63,6 +63,33 @@ TEST(X86CpuTest, ANewRootFlushesGlobalPagesToo) {
                   {"cr3", 0x123000}, {"cr4", x86::cr4_large_pages}, {"cr4", large_and_global}}));
 }
 
+#if defined(__x86_64__)
+// The bits of SDM vol. 2A, CPUID, as numbers.
+TEST(X86CpuTest, ReadsFeaturesOf64BitPaging) {
+    constexpr x86::Cpuid nothing;
+    const X86_64Features none = x86::features_64(nothing, nothing, nothing, 0);
+    EXPECT_FALSE(none.five_levels || none.no_execute || none.gigabyte_pages || none.global_pages);
+    EXPECT_EQ(none.physical_bits, 36u);
+    const auto edx = [](uint32_t bits) { return x86::Cpuid{0, 0, 0, bits}; };
+    const uint32_t all = 0xffffffff;
+    EXPECT_TRUE(x86::features_64(edx(0x2000), nothing, nothing, 0).global_pages);
+    EXPECT_FALSE(x86::features_64(edx(all - 0x2000), nothing, nothing, 0).global_pages);
+    EXPECT_TRUE(x86::features_64(nothing, edx(0x100000), nothing, 0).no_execute);
+    EXPECT_FALSE(x86::features_64(nothing, edx(all - 0x100000), nothing, 0).no_execute);
+    EXPECT_TRUE(x86::features_64(nothing, edx(0x4000000), nothing, 0).gigabyte_pages);
+    EXPECT_FALSE(x86::features_64(nothing, edx(all - 0x4000000), nothing, 0).gigabyte_pages);
+    EXPECT_TRUE(x86::features_64(nothing, nothing, nothing, 0x1000).five_levels);
+    EXPECT_FALSE(x86::features_64(nothing, nothing, nothing, all - 0x1000).five_levels);
+    EXPECT_EQ(x86::features_64(nothing, nothing, {0x3930, 0, 0, 0}, 0).physical_bits, 48u);
+}
+
+// The processor that runs this is in 64-bit mode, and so has these.
+TEST(X86CpuTest, AsksTheProcessor) {
+    EXPECT_GE(x86::cpuid(0x80000000).eax, 0x80000001u);
+    EXPECT_NE(x86::cpuid(1).edx & (1u << 16), 0u);  // the PAT
+}
+#endif
+
 }  // namespace
 }  // namespace quire
 

@@ -11,14 +11,18 @@
 #include "quire/base/address.hpp"
 #include "quire/paging/x86/local_tlb.hpp"
 #include "quire/paging/x86_32.hpp"
+#include "quire/paging/x86_64.hpp"
 
 namespace quire {
 
 namespace x86 {
 
-inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;   // PSE; SDM vol. 3A 2.5
-inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;  // PGE
-inline constexpr uint32_t page_attribute_register = 0x277;        // IA32_PAT; 12.12.2
+inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;    // PSE; SDM vol. 3A 2.5
+inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;   // PGE
+inline constexpr uintptr_t cr4_five_levels = uintptr_t{1} << 12;   // LA57
+inline constexpr uint32_t page_attribute_register = 0x277;         // IA32_PAT; 12.12.2
+inline constexpr uint32_t extended_feature_register = 0xc0000080;  // IA32_EFER; 2.2.1
+inline constexpr uint64_t efer_no_execute = uint64_t{1} << 11;     // NXE
 
 // The control registers of this CPU.
 struct ControlRegisters {
@@ -40,21 +44,38 @@ struct ControlRegisters {
     }
 };
 
+inline uint64_t read_model_specific_register(uint32_t index) {
+    uint32_t low;
+    uint32_t high;
+    __asm__ __volatile__("rdmsr" : "=a"(low), "=d"(high) : "c"(index));
+    return (uint64_t{high} << 32) | low;
+}
 inline void write_model_specific_register(uint32_t index, uint64_t value) {
     const auto low = static_cast<uint32_t>(value);
     const auto high = static_cast<uint32_t>(value >> 32);
     __asm__ __volatile__("wrmsr" : : "a"(low), "d"(high), "c"(index) : "memory");
 }
 
-}  // namespace x86
-
-// What this CPU has, by CPUID leaf 1. Any i686 has CPUID.
-inline X86Features x86_features() {
-    uint32_t eax = 1;
+// What CPUID answers for a leaf; subleaf 0. Any i686 has CPUID.
+struct Cpuid {
+    uint32_t eax = 0;
     uint32_t ebx = 0;
     uint32_t ecx = 0;
     uint32_t edx = 0;
-    __asm__ __volatile__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+};
+inline Cpuid cpuid(uint32_t leaf) {
+    Cpuid answer;
+    answer.eax = leaf;
+    __asm__ __volatile__("cpuid"
+                         : "+a"(answer.eax), "=b"(answer.ebx), "+c"(answer.ecx), "=d"(answer.edx));
+    return answer;
+}
+
+}  // namespace x86
+
+// What this CPU has, by CPUID leaf 1.
+inline X86Features x86_features() {
+    const uint32_t edx = x86::cpuid(1).edx;
     X86Features features;
     features.large_pages = (edx & (1U << 3)) != 0;
     features.global_pages = (edx & (1U << 13)) != 0;
@@ -74,6 +95,50 @@ inline void x86_enable(const X86Features& features) {
         x86::write_model_specific_register(x86::page_attribute_register, x86_page_attribute_table);
     }
 }
+
+#if defined(__x86_64__)
+
+namespace x86 {
+
+// What the answers for leaf 1 and for the extended leaves say (SDM vol. 2A, CPUID), and whether
+// CR4.LA57 is set. Leaves that the CPU does not have count as zeros.
+constexpr X86_64Features features_64(const Cpuid& basic, const Cpuid& extended,
+                                     const Cpuid& address_sizes, uintptr_t cr4) {
+    X86_64Features features;
+    features.five_levels = (cr4 & cr4_five_levels) != 0;
+    features.no_execute = (extended.edx & (1U << 20)) != 0;
+    features.gigabyte_pages = (extended.edx & (1U << 26)) != 0;
+    features.global_pages = (basic.edx & (1U << 13)) != 0;
+    const unsigned physical_bits = address_sizes.eax & 0xff;
+    if (physical_bits != 0) features.physical_bits = physical_bits;
+    return features;
+}
+
+}  // namespace x86
+
+// What this CPU has, in 64-bit mode, and how many levels it runs on: that cannot be changed while
+// it is in this mode, so whoever entered it has chosen (SDM vol. 3A 4.1.2).
+inline X86_64Features x86_64_features() {
+    const uint32_t last = x86::cpuid(0x80000000).eax;
+    const x86::Cpuid sizes = last >= 0x80000008 ? x86::cpuid(0x80000008) : x86::Cpuid();
+    return x86::features_64(x86::cpuid(1), x86::cpuid(0x80000001), sizes,
+                            x86::ControlRegisters().cr4());
+}
+
+// Turns the features on that are set, and the memory types; each must be there. Call it on every
+// CPU, before the table that uses them becomes active.
+inline void x86_64_enable(const X86_64Features& features) {
+    const x86::ControlRegisters registers;
+    if (features.global_pages) registers.set_cr4(registers.cr4() | x86::cr4_global_pages);
+    if (features.no_execute) {
+        const uint64_t old = x86::read_model_specific_register(x86::extended_feature_register);
+        x86::write_model_specific_register(x86::extended_feature_register,
+                                           old | x86::efer_no_execute);
+    }
+    x86::write_model_specific_register(x86::page_attribute_register, x86_page_attribute_table);
+}
+
+#endif
 
 // This CPU, as KernelMemoryOn and SingleCpuInvalidator want it.
 template <class Registers>
