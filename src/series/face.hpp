@@ -72,8 +72,14 @@ class Face {
     }
     void free_page(pt_entry* entry) { note("vmmngr_free_page", memory_.free_page(entry)); }
     bool map_page(void* phys, void* virt) {
-        return map(active(), number_of(virt), number_of(phys), page_size,
+        return map("vmmngr_map_page", active(), number_of(virt), number_of(phys), page_size,
                    Choices::map_page_flags) == QUIRE_OK;
+    }
+    void mapPhysicalAddress(pdirectory* directory, uint32_t virt, uint32_t phys, uint32_t flags) {
+        map("vmmngr_mapPhysicalAddress", directory, virt, phys, page_size, flags);
+    }
+    void unmapPhysicalAddress(pdirectory* directory, uint32_t virt) {
+        note("vmmngr_unmapPhysicalAddress", memory_.change(directory, virt, page_size, Change()));
     }
     bool switch_pdirectory(pdirectory* directory) {
         return note("vmmngr_switch_pdirectory", memory_.switch_to(directory)) == QUIRE_OK;
@@ -116,9 +122,7 @@ class Face {
     }
     int map(pdirectory* directory, virtual_addr virt, physical_addr phys, size_t bytes,
             uint32_t flags) {
-        if (phys % page_size != 0) return note("series_map", Failure{Error::misaligned, phys});
-        const Backing frames{false, frame_of(PhysicalAddress(phys))};
-        return note("series_map", memory_.map(directory, virt, frames, bytes, flags));
+        return map("series_map", directory, virt, phys, bytes, flags);
     }
     int unmap(pdirectory* directory, virtual_addr virt, size_t bytes) {
         return note("series_unmap", memory_.change(directory, virt, bytes, Change()));
@@ -185,6 +189,12 @@ class Face {
     void free(void* old) { note("kfree", heap_.heap().try_free(old)); }
 
   private:
+    int map(const char* call, pdirectory* directory, virtual_addr virt, physical_addr phys,
+            size_t bytes, uint32_t flags) {
+        if (phys % page_size != 0) return note(call, Failure{Error::misaligned, phys});
+        const Backing frames{false, frame_of(PhysicalAddress(phys))};
+        return note(call, memory_.map(directory, virt, frames, bytes, flags));
+    }
     static constexpr Failure null_pointer{Error::bad_argument, 0};
 
     static void* block_pointer(uint32_t block) { return reinterpret_cast<void*>(uintptr_t{block}); }

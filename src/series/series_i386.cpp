@@ -152,10 +152,10 @@ int vmmngr_createPageTable(pdirectory* directory, uint32_t virt, uint32_t flags)
 }
 void vmmngr_mapPhysicalAddress(pdirectory* directory, uint32_t virt, uint32_t phys,
                                uint32_t flags) {
-    face.map(directory, virt, phys, quire::page_size, flags);
+    face.mapPhysicalAddress(directory, virt, phys, flags);
 }
 void vmmngr_unmapPhysicalAddress(pdirectory* directory, uint32_t virt) {
-    face.unmap(directory, virt, quire::page_size);
+    face.unmapPhysicalAddress(directory, virt);
 }
 void vmmngr_unmapPageTable(pdirectory* directory, uint32_t virt) {
     face.unmapPageTable(directory, virt);

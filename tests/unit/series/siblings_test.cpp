@@ -407,6 +407,20 @@ TEST_F(SeriesSiblings, ADebugBuildTellsTheLog) {
     ASSERT_EQ(lines.size(), 1U);
     EXPECT_EQ(lines[0], std::string("series_map: ") + series_error_text(QUIRE_ALREADY_MAPPED) +
                             " (0x100000)");
+    // Old calls under their own names.
+    kernel.mapPhysicalAddress(active, place, 0x300001, rw);
+    EXPECT_EQ(error(), QUIRE_MISALIGNED);
+    kernel.mapPhysicalAddress(active, place, 0x300000, rw);
+    EXPECT_EQ(error(), QUIRE_ALREADY_MAPPED);
+    kernel.unmapPhysicalAddress(active, place);
+    EXPECT_EQ(error(), QUIRE_OK);
+    kernel.unmapPhysicalAddress(active, place);
+    EXPECT_EQ(error(), QUIRE_NOT_MAPPED);
+    EXPECT_FALSE(kernel.map_page(nullptr, nullptr));
+    ASSERT_EQ(lines.size(), 5U);
+    EXPECT_EQ(lines[1].rfind("vmmngr_mapPhysicalAddress: ", 0), 0U);
+    EXPECT_EQ(lines[3].rfind("vmmngr_unmapPhysicalAddress: ", 0), 0U);
+    EXPECT_EQ(lines[4].rfind("vmmngr_map_page: ", 0), 0U);
     EXPECT_STREQ(series_error_text(QUIRE_OK), "no error");
     EXPECT_STREQ(series_error_text(-1), "unknown error");
     EXPECT_STREQ(series_error_text(QUIRE_CORRUPTED + 1), "unknown error");
