@@ -39,7 +39,7 @@ class CpuCaller {
 //
 // A frame freed a second time is refused at once when it is in its block, and mostly when it lies
 // in this CPU's magazines; when it lies in another's, only once it comes back (late_refusals), and
-// it may have been given out a second time by then. FrameWords, where used, notices all.
+// it may have been given out a second time by then. CountedFrames, where used, notices all.
 template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, uint32_t batch = 32>
 class PerCpuFrames {
   public:
@@ -71,9 +71,10 @@ class PerCpuFrames {
         mine.recent.forget(frame);
         return frame;
     }
-    Result<Frame> allocate(Zone zone, Mobility mobility) {
-        if (zone == Zone::high && mobility == mobility_) return allocate();
-        return with_reclaim([&] { return frames_.allocate(zone, mobility); });
+    Result<Frame> allocate(Zone zone, Mobility mobility, Urgency urgency = Urgency::normal) {
+        const bool served = zone == Zone::high && mobility == mobility_;
+        if (served && urgency == Urgency::normal) return allocate();
+        return with_reclaim([&] { return frames_.allocate(zone, mobility, urgency); });
     }
     // As those of the allocator; what lies in magazines is called back before out_of_frames is
     // said, or in_use.
