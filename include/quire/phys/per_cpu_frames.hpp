@@ -40,7 +40,7 @@ class CpuCaller {
 // A frame freed a second time is refused at once when it is in its block, and mostly when it lies
 // in this CPU's magazines; when it lies in another's, only once it comes back (late_refusals), and
 // it may have been given out a second time by then. CountedFrames, where used, notices all.
-template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, uint32_t batch = 32>
+template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, uint32_t batch = 64>
 class PerCpuFrames {
   public:
     using Magazines = FrameMagazines<reuse, batch>;
