@@ -11,10 +11,8 @@
 
 namespace quire::series {
 
-class CpuI386 {
+class CpuI386 : public X86Cpu {
   public:
-    using Local = X86LocalTlb;
-
     Local local() const { return {}; }
     AddressView view() const { return {}; }
 
@@ -32,11 +30,10 @@ class CpuI386 {
     bool large_pages() const { return (x86::ControlRegisters().cr4() & x86::cr4_large_pages) != 0; }
 
     Frame root() const { return frame_of(PhysicalAddress(x86::ControlRegisters().cr3())); }
+    // Global translations stay: they are the kernel's part, which all directories share.
     void load_root(Frame root) const {
         x86::ControlRegisters().set_cr3(static_cast<uintptr_t>(address_of(root).value()));
     }
-    void flush_page(VirtualAddress address) const { X86LocalTlb().flush_page(address); }
-    void flush_all() const { X86Cpu().flush_all(); }
 
     [[gnu::noinline]] uint32_t code() const {
         return reinterpret_cast<uint32_t>(__builtin_return_address(0));

@@ -88,7 +88,7 @@ class Face {
         const Result<pdirectory*> directory = memory_.active_directory();
         return note("vmmngr_get_directory", directory) ? *directory : nullptr;
     }
-    void flush_tlb_entry(virtual_addr address) {
+    void drop_tlb_entry(virtual_addr address) {
         memory_.cpu().flush_page(VirtualAddress(address));
         note("vmmngr_flush_tlb_entry", Status());
     }

@@ -91,7 +91,7 @@ class Memory {
     void set_flush(typename TablesHere::FlushOthers flush) {
         Guard guard(lock_);
         flush_ = flush;
-        if (tables_.made()) tables_->flush_others_through(flush);
+        if (tables_.made()) tables_->tell_others_through(flush);
     }
     const Cpu& cpu() const { return cpu_; }
     AddressView view() const { return cpu_.view(); }

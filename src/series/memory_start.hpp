@@ -19,7 +19,7 @@ void Memory<Choices>::make_access() {
         access_.make(window_, cpu_.local(), view());
     }
     tables_.make(*access_, cpu_, blocks_, known_);
-    tables_->flush_others_through(flush_);
+    tables_->tell_others_through(flush_);
 }
 
 template <class Choices>

@@ -145,7 +145,7 @@ pdirectory* vmmngr_get_directory() {
     return face.get_directory();
 }
 void vmmngr_flush_tlb_entry(virtual_addr address) {
-    face.flush_tlb_entry(address);
+    face.drop_tlb_entry(address);
 }
 int vmmngr_createPageTable(pdirectory* directory, uint32_t virt, uint32_t flags) {
     return face.createPageTable(directory, virt, flags);

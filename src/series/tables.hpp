@@ -88,7 +88,7 @@ class Tables {
     Tables(Access& access, const Cpu& cpu, Blocks& blocks, Known& known)
         : access_(access), cpu_(cpu), blocks_(blocks), known_(known) {}
 
-    void flush_others_through(FlushOthers flush) { flush_others_ = flush; }
+    void tell_others_through(FlushOthers flush) { flush_others_ = flush; }
 
     // tables_map.hpp. `pages` is not empty; `flags` are an entry's without its frame. Errors:
     // out_of_range, already_mapped, out_of_frames, unreachable.

@@ -315,6 +315,19 @@ TEST_F(SeriesDirectories, OtherCpusAreToldBeforeBlocksAreFreed) {
     kernel.set_flush(nullptr);
 }
 
+TEST(SeriesFlush, OtherCpusAreToldFromTheFirstChangeOn) {
+    static size_t pages;
+    pages = 0;
+    Machine machine;
+    machine.kernel().set_flush([](virtual_addr, size_t count) { pages += count; });
+    machine.start_like_the_tutorial();
+    pdirectory* const active = machine.kernel().active();
+    ASSERT_EQ(machine.kernel().map(active, place, 0x300000, 0x2000, rw), QUIRE_OK);
+    EXPECT_EQ(pages, 0U);
+    ASSERT_EQ(machine.kernel().unmap(active, place, 0x2000), QUIRE_OK);
+    EXPECT_EQ(pages, 2U);
+}
+
 // ---- out of memory at every point: the call fails, and nothing is lost or changed
 
 template <class Choices, class Call>

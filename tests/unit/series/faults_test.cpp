@@ -208,7 +208,7 @@ TEST(SeriesFaults, InvlpgOnTheArgumentsStackSlotThenInterruptsEnabled) {
     pt_entry_set_frame(entry, 0x301000);
     EXPECT_EQ(machine.load(0x00800000), 0x33U);
     const auto before = machine.machine().counters().cpu;
-    kernel.flush_tlb_entry(0x00800000);
+    kernel.drop_tlb_entry(0x00800000);
     EXPECT_EQ(machine.load(0x00800000), 0x44U);
     const auto after = machine.machine().counters().cpu;
     EXPECT_EQ(after.page_invalidations, before.page_invalidations + 1);
