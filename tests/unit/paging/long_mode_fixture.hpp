@@ -95,6 +95,8 @@ using HostTable = FormatPageTable<X86_64, DirectMap>;
 
 enum class Use { active, inactive };
 
+inline constexpr uint64_t gigabyte = 512 * 512;  // in pages
+
 // Tests map in 4 GiB of addresses from here on: the 104th root entry of the half. A recursive slot
 // takes the three before, so that these lie in the longer run of what is left, and so near the
 // middle that the process has room to show the tables of all of it.
@@ -200,8 +202,7 @@ class LongModeTest : public testing::Test {
     using Table = FormatPageTable<X86_64, Access>;
     static constexpr uint64_t area = area_of<W::five_levels, W::half>();
     static constexpr uint64_t root_level = W::five_levels ? 4 : 3;
-    // Any multiple of 1 GiB in frames.
-    static constexpr uint64_t gigabyte = 512 * 512;
+    // A multiple of 1 GiB.
     static constexpr Frame free_frame{7 * gigabyte};
     static constexpr Attributes data{read_write, MemoryType::write_back};
 

@@ -25,7 +25,6 @@ TYPED_TEST(LongModeTest, MapsAPageWhereTheCpuFindsIt) {
 }
 
 TYPED_TEST(LongModeTest, UsesTheLargestPagesThatBothSidesAllow) {
-    const uint64_t gigabyte = this->gigabyte;
     // One page, 511 of 2 MiB, 1 GiB, 2 MiB, one page.
     const PageRange range = this->pages(511, 1 + 511 * 512 + gigabyte + 512 + 1);
     this->map(range, this->free_frame + FrameCount(511));
@@ -52,7 +51,6 @@ TYPED_TEST(LongModeTest, UsesTheLargestPagesThatBothSidesAllow) {
 }
 
 TYPED_TEST(LongModeTest, SplitsAGigabyteDownToAPage) {
-    const uint64_t gigabyte = this->gigabyte;
     const uint64_t hole = 77 * 512 + 13;
     const Attributes combining{read_execute | Protection::global, MemoryType::write_combining};
     this->map(this->pages(0, gigabyte), this->free_frame, combining);
@@ -71,7 +69,6 @@ TYPED_TEST(LongModeTest, SplitsAGigabyteDownToAPage) {
 }
 
 TYPED_TEST(LongModeTest, ProtectsAPartOfAGigabyte) {
-    const uint64_t gigabyte = this->gigabyte;
     this->map(this->pages(0, gigabyte), this->free_frame);
     auto changed = this->table().protect(this->pages(512, 513), read_execute);
     ASSERT_TRUE(changed.ok());
@@ -175,7 +172,7 @@ TYPED_TEST(LongModeTest, FindsBitsThatTheFormatReserves) {
 // Random changes whose ends lie at and around the edges of pages of every size, against an oracle
 // that knows each stretch between two such places.
 TYPED_TEST(LongModeTest, RandomChangesAgreeWithTheOracle) {
-    const uint64_t g = this->gigabyte;
+    constexpr uint64_t g = gigabyte;
     const std::vector<uint64_t> places = {
         0,     1, 511,   512,     513,         1024,        5 * 512,   g - 513, g - 512,
         g - 1, g, g + 1, g + 512, g + 9 * 512, 2 * g - 512, 2 * g - 1, 2 * g,   2 * g + 512};
@@ -207,7 +204,9 @@ TYPED_TEST(LongModeTest, RandomChangesAgreeWithTheOracle) {
             if (places[end] - places[begin] < 4096 && random() % 2 == 0) ++offset;
             const auto mapped = this->table().map(range, Frame(offset + places[begin]), attributes);
             ASSERT_EQ(mapped.ok(), empty);
-            if (!empty) ASSERT_EQ(mapped.error(), Error::already_mapped);
+            if (!empty) {
+                ASSERT_EQ(mapped.error(), Error::already_mapped);
+            }
             for (size_t i = begin; i < end && empty; ++i)
                 known[i] = {EntryState::present, offset, 0, attributes};
         } else if (choice == 1) {
@@ -241,7 +240,9 @@ TYPED_TEST(LongModeTest, RandomChangesAgreeWithTheOracle) {
                 }
             }
         }
-        if (step % 20 == 19) ASSERT_TRUE(this->table().validate().ok());
+        if (step % 20 == 19) {
+            ASSERT_TRUE(this->table().validate().ok());
+        }
     }
     this->unmap(this->pages(0, places.back()), Holes::skip);
     EXPECT_EQ(this->table().table_frames(), this->tables_before_);

@@ -134,7 +134,9 @@ TEST_P(X86Mmu64Test, ReservedBitsFaultAtEveryLevel) {
                         entry(level) |= alone;
                         const Walk walked = read();
                         ASSERT_EQ(walked.translation.has_value(), !reserved) << level << ' ' << bit;
-                        if (reserved) ASSERT_EQ(walked.fault.error_code, 9u);
+                        if (reserved) {
+                            ASSERT_EQ(walked.fault.error_code, 9u);
+                        }
                     }
                 }
             }
