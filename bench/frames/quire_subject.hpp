@@ -159,21 +159,28 @@ class QuireSubject {
     alignas(64) Front front_{blocks_};
 };
 
-using Shared = BasicFrameAllocator<SpinLock, 2>;  // a home for each of two CPUs
+using Homes = BasicFrameAllocator<SpinLock, 2>;  // one for each of two CPUs
 using Alone = BasicFrameAllocator<NoLock>;
 using Locked = BasicFrameAllocator<SpinLock>;
 
 // Magazines for each CPU; frees go back to their blocks before frames are reused.
-class QuireDefault : public QuireSubject<Shared, Magazines<Shared, ThreadCpus, Reuse::delayed>> {
+class QuireDefault : public QuireSubject<Locked, Magazines<Locked, ThreadCpus, Reuse::delayed>> {
   public:
     static constexpr const char* name = "quire";
     static constexpr bool is_shared = true;
     using QuireSubject::QuireSubject;
 };
 // Frames freed are reused at once.
-class QuireLifo : public QuireSubject<Shared, Magazines<Shared, ThreadCpus, Reuse::at_once>> {
+class QuireLifo : public QuireSubject<Locked, Magazines<Locked, ThreadCpus, Reuse::at_once>> {
   public:
     static constexpr const char* name = "quire lifo";
+    static constexpr bool is_shared = true;
+    using QuireSubject::QuireSubject;
+};
+// As the default, and each CPU turns to blocks of its own first.
+class QuireHomes : public QuireSubject<Homes, Magazines<Homes, ThreadCpus, Reuse::delayed>> {
+  public:
+    static constexpr const char* name = "quire+homes";
     static constexpr bool is_shared = true;
     using QuireSubject::QuireSubject;
 };

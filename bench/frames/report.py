@@ -3,12 +3,12 @@
 """Measures the frame allocator beside the baselines, and shows the figures in tables with ratios
 and the targets beside them.
 
-Subjects: quire (magazines for each CPU, delayed reuse), quire lifo (reuse at once), quire alone
-(one CPU, no lock), quire+lock (no magazines); a textbook buddy with a lock, and with a magazine for
-each CPU; the tutorial's bitmap; and empty, which is what the loops cost. Times are nanoseconds,
-the least and the median of the repetitions; ratios are of the least, to buddy+lock. Instructions
-are counted by valgrind, where it is installed. What two threads do together tells nothing on a
-machine that has other work.
+Subjects: quire (magazines for each CPU, delayed reuse), quire lifo (reuse at once), quire+homes
+(blocks of its own for each of two CPUs), quire alone (one CPU, no lock), quire+lock (no magazines);
+a textbook buddy with a lock, and with a magazine for each CPU; the tutorial's bitmap; and empty,
+which is what the loops cost. Times are nanoseconds, the least and the median of the repetitions;
+ratios are of the least, to buddy+lock. Instructions are counted by valgrind, where it is installed.
+What two threads do together tells nothing on a machine that has other work.
 """
 
 import argparse
@@ -199,8 +199,13 @@ def cell(table, values):
     return figure(values["least"])
 
 
-def mode_of(subject):
-    return "lifo" if "lifo" in subject else "default"
+def concerns(target, subject):
+    """Whether a target is set for one of our subjects: those of its mode; single frames are not
+    meant to be fast without magazines."""
+    if not subject.startswith("quire") or ("lifo" in subject) != (target.mode == "lifo"):
+        return False
+    of_magazines = target.table in ("steady", "instructions", "threads")
+    return subject != "quire+lock" or not of_magazines
 
 
 def limit_text(target):
@@ -250,7 +255,7 @@ def judge(tables):
     for target in targets.TARGETS:
         row = tables.get(target.table, {}).get(target.row, {})
         for subject, values in row.items():
-            if not subject.startswith("quire") or mode_of(subject) != target.mode:
+            if not concerns(target, subject):
                 continue
             if target.table == "fragmentation":
                 value = min(values["before"] + values["after"])

@@ -41,6 +41,7 @@ template <class Visit>
 void for_each_subject(Visit visit) {
     visit.template operator()<QuireDefault>();
     visit.template operator()<QuireLifo>();
+    visit.template operator()<QuireHomes>();
     visit.template operator()<QuireAlone>();
     visit.template operator()<QuireLocked>();
     visit.template operator()<BuddyWithLock>();
@@ -49,7 +50,7 @@ void for_each_subject(Visit visit) {
     visit.template operator()<Nothing>();
 }
 static_assert(Subject<QuireDefault> && Subject<QuireLifo> && Subject<QuireAlone>);
-static_assert(Subject<QuireLocked> && Subject<Nothing>);
+static_assert(Subject<QuireHomes> && Subject<QuireLocked> && Subject<Nothing>);
 static_assert(Subject<BuddyWithLock> && Subject<BuddyWithMagazine> && Subject<TutorialBitmap>);
 
 }  // namespace quire::bench
