@@ -6,12 +6,12 @@
 
 namespace quire {
 
-size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Frame* out,
-                            size_t wanted) {
+size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted,
+                            unsigned most_blocks) {
     if (pools_.empty()) return 0;
     FramePool& pool = this->pool(zone, home);
     size_t taken = 0;
-    while (taken < wanted) {
+    for (; taken < wanted && most_blocks != 0; --most_blocks) {
         keep_one_whole(pool);
         const uint32_t block = find_block(pool, 0, mobility);
         if (block == no_block) break;
@@ -30,11 +30,11 @@ size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Frame* 
     return taken;
 }
 
-size_t FrameCore::give_some(Span<const Frame> frames, unsigned home) {
+size_t FrameCore::give_some(Span<const Frame> frames, unsigned home, unsigned& blocks_left) {
     const Frame* const begin = frames.data();
     const Frame* const end = begin + frames.size();
     const Frame* next = begin;
-    while (next != end) {
+    for (; next != end && blocks_left != 0; --blocks_left) {
         const FrameSection* const section = sections_.section_of(next->value());
         if (section == nullptr) break;
         const uint32_t block = section->block_of(next->value());

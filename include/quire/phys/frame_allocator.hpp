@@ -71,7 +71,8 @@ class BasicFrameAllocator {
     // As many single frames as `frames` has room for, or fewer when there are not so many: how
     // many, written to its front. `home` is asked first, then the others by distance. O(frames).
     size_t allocate_some(Span<Frame> frames, Zone zone = Zone::high,
-                         Mobility mobility = Mobility::unmovable, unsigned home = 0) {
+                         Mobility mobility = Mobility::unmovable, unsigned home = 0,
+                         unsigned most_blocks = UINT32_MAX) {
         const size_t wanted = permitted(frames.size());
         size_t taken = 0;
         for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && taken < wanted;) {
@@ -80,7 +81,7 @@ class BasicFrameAllocator {
                 if (core_.seems_empty(static_cast<Zone>(i), here)) continue;
                 LockGuard guard(locks_[here].lock);
                 taken += core_.take_some(static_cast<Zone>(i), here, mobility,
-                                         frames.data() + taken, wanted - taken);
+                                         frames.data() + taken, wanted - taken, most_blocks);
             }
         }
         watch();
@@ -140,19 +141,26 @@ class BasicFrameAllocator {
     }
     // Gives back those of many frames that were given out, home by home as they come, and passes
     // over the others: how many were not given out. O(frames).
-    size_t free_some(Span<const Frame> frames) {
-        size_t refused = 0;
-        for (size_t i = 0; i < frames.size();) {
-            const unsigned home = core_.home_of(frames[i]);
+    size_t free_some(Span<const Frame> frames) { return free_some(frames, UINT32_MAX).refused; }
+    struct Freed {
+        size_t done;     // from the front, given back or passed over
+        size_t refused;  // of these: passed over
+    };
+    // The same until `most_blocks` blocks have been changed, which is at least 1.
+    Freed free_some(Span<const Frame> frames, unsigned most_blocks) {
+        Freed freed{0, 0};
+        while (freed.done < frames.size() && most_blocks != 0) {
+            const unsigned home = core_.home_of(frames[freed.done]);
             LockGuard guard(locks_[home].lock);
-            const size_t given = core_.give_some(frames.subspan(i, frames.size() - i), home);
-            i += given;
+            const size_t given = core_.give_some(
+                frames.subspan(freed.done, frames.size() - freed.done), home, most_blocks);
+            freed.done += given;
             if (given != 0) continue;
-            ++refused;
-            ++i;
+            ++freed.refused;
+            ++freed.done;
         }
         watch();
-        return refused;
+        return freed;
     }
     // False when the frame certainly was not given out. Takes no lock, so that an answer of true
     // says nothing of frames that others give back meanwhile. O(1).

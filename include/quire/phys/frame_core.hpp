@@ -41,8 +41,10 @@ class FrameCore {
     Status start(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit,
                  const FrameTopology& topology = {}, unsigned homes = 1);
 
-    // Single frames of one zone from one home, up to `wanted` of them into `out`. How many.
-    size_t take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted);
+    // Single frames of one zone from one home, up to `wanted` of them into `out`, from at most
+    // `most_blocks` blocks. How many.
+    size_t take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted,
+                     unsigned most_blocks = UINT32_MAX);
     // Lets the next request find a block that is free as a whole, if there is any in a fresh group.
     // Apart from the requests, so that these stay shallow.
     void keep_one_whole(Zone zone, unsigned home) { keep_one_whole(pool(zone, home)); }
@@ -50,8 +52,8 @@ class FrameCore {
     // them; false when there are none.
     bool take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Frame& frame);
     // Gives back frames of one home from the front of `frames`, up to the first that is another
-    // home's or was not given out. How many.
-    size_t give_some(Span<const Frame> frames, unsigned home);
+    // home's or was not given out, or to `blocks_left` blocks, which is counted down. How many.
+    size_t give_some(Span<const Frame> frames, unsigned home, unsigned& blocks_left);
     // The home that a frame belongs to; some home when it belongs to none. Needs no lock.
     unsigned home_of(Frame frame) const;
     // The n-th home to ask on behalf of `home`, n below homes(). Needs no lock.

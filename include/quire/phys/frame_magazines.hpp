@@ -78,9 +78,13 @@ class DelayedMagazines {
         returned_ = n + 1;
         return true;
     }
-    // What goes back to the blocks when there is no room, and that it went.
+    // What goes back to the blocks when there is no room, and that so many of it went.
     Span<const Frame> surplus() const { return {back_, returned_}; }
-    void drop_surplus() { returned_ = 0; }
+    void drop_surplus(uint32_t gone) {
+        returned_ -= gone;
+        for (uint32_t i = 0; i < returned_; ++i)
+            back_[i] = back_[i + gone];
+    }
     // What else there is, and that it went.
     Span<const Frame> rest() const { return {out_ + (last_ + 1 - waiting_), waiting_}; }
     void drop_rest() { waiting_ = 0; }
@@ -121,11 +125,10 @@ class StackMagazine {
     }
     // The oldest half, at most.
     Span<const Frame> surplus() const { return {frames_, count_ < batch ? count_ : batch}; }
-    void drop_surplus() {
-        const uint32_t gone = static_cast<uint32_t>(surplus().size());
-        for (uint32_t i = gone; i < count_; ++i)
-            frames_[i - gone] = frames_[i];
+    void drop_surplus(uint32_t gone) {
         count_ -= gone;
+        for (uint32_t i = 0; i < count_; ++i)
+            frames_[i] = frames_[i + gone];
     }
     Span<const Frame> rest() const { return {frames_, count_}; }
     void drop_rest() { count_ = 0; }

@@ -35,7 +35,8 @@ class CpuCaller {
 
 // A BasicFrameAllocator behind, a policy that says which CPU this is, and how frames are reused.
 // The policy's Pin keeps away whatever else allocates on this CPU: preemption, and interrupts when
-// handlers allocate. `batch` frames at a time go from and to the blocks.
+// handlers allocate. `batch` frames at a time go from and to the blocks, fewer when they lie in
+// more than 10 of these: so no operation takes much longer than others.
 //
 // A frame freed a second time is refused at once when it is in its block, and mostly when it lies
 // in this CPU's magazines; when it lies in another's, only once it comes back (late_refusals), and
@@ -139,6 +140,8 @@ class PerCpuFrames {
   private:
     // Turns of a wait loop before a CPU is taken not to answer.
     static constexpr unsigned patience = 1u << 12;
+    // Blocks that one operation touches.
+    static constexpr unsigned most_blocks = 10;
 
     Magazines& magazines(const typename Cpus::Pin&) const {
         // Checked where that is paid for: each pair of operations comes here twice.
@@ -184,18 +187,20 @@ class PerCpuFrames {
     }
     bool take_batch(Magazines& mine) {
         const Span<Frame> room = mine.frames.room();
-        const size_t taken = frames_.allocate_some(room, Zone::high, mobility_, mine.home);
+        const size_t taken =
+            frames_.allocate_some(room, Zone::high, mobility_, mine.home, most_blocks);
         for (const Frame frame : room.first(taken))
             mine.recent.remember(frame);
         mine.frames.refilled(taken);
         return taken != 0;
     }
-    void give_surplus(Magazines& mine) {
-        mine.refused += frames_.free_some(mine.frames.surplus());
-        mine.frames.drop_surplus();
+    void give_surplus(Magazines& mine, unsigned blocks = most_blocks) {
+        const auto freed = frames_.free_some(mine.frames.surplus(), blocks);
+        mine.refused += freed.refused;
+        mine.frames.drop_surplus(static_cast<uint32_t>(freed.done));
     }
     void give_up(Magazines& mine) {
-        give_surplus(mine);
+        give_surplus(mine, UINT32_MAX);
         mine.refused += frames_.free_some(mine.frames.rest());
         mine.frames.drop_rest();
         mine.limit.answer(Magazines::Magazines::capacity);
