@@ -236,6 +236,21 @@ TYPED_TEST(PerCpuFramesTest, OtherCpusAreAskedBeforeOutOfMemoryIsSaid) {
     EXPECT_TRUE(this->machine.frames.free(run_of(base, 700)).ok());
 }
 
+// What this CPU keeps itself is used before others are asked.
+TYPED_TEST(PerCpuFramesTest, OwnFreesComeFirst) {
+    using Frames = typename TestFixture::Frames;
+    Interrupts<Frames> interrupts;
+    typename Frames::Slot more_slots[2];
+    Frames called(this->machine.frames, more_slots, Mobility::unmovable, &interrupts);
+    interrupts.frames = &called;
+    for (uint64_t i = 0; i < total_frames; ++i)
+        ASSERT_TRUE(called.allocate().ok());
+    ASSERT_TRUE(called.free(Frame(base + 3)).ok());
+    EXPECT_EQ(called.allocate().value(), Frame(base + 3));
+    EXPECT_TRUE(interrupts.called.empty());
+    EXPECT_TRUE(this->machine.frames.free(run_of(base, 1024)).ok());
+}
+
 // Without interrupts, a CPU answers when it next comes by.
 TYPED_TEST(PerCpuFramesTest, ACpuAnswersAtItsNextOperation) {
     for (const bool by_free : {false, true}) {
