@@ -237,7 +237,7 @@ BlockBits::Taken BlockBits::take_smallest(unsigned count, uint64_t base, Frame* 
             uint64_t rest = holes;
             for (unsigned size = 1; size < 1u << order; size *= 2)
                 rest |= rest << size;
-            put(i, (word & ~rest) | write_numbers(rest, base + i * word_bits, next, end));
+            put(i, (word & ~rest) | write_numbers(rest, base + uint64_t{i} * word_bits, next, end));
         }
     }
     Taken taken{static_cast<unsigned>(next - out), last_order};
@@ -248,7 +248,7 @@ BlockBits::Taken BlockBits::take_smallest(unsigned count, uint64_t base, Frame* 
         if (hole.order + word_order > taken.order) taken.order = hole.order + word_order;
         unsigned bit = 0;
         for (; bit < word_bits && taken.count < count; ++bit)
-            out[taken.count++] = known_frame(base + hole.first * word_bits + bit);
+            out[taken.count++] = known_frame(base + uint64_t{hole.first} * word_bits + bit);
         put(hole.first, bit == word_bits ? 0 : ~uint64_t{0} << bit);
     }
     return taken;
