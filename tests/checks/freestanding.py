@@ -91,21 +91,24 @@ class Cache:
         )
 
 
-def header_commands(root, header, languages):
+def header_commands(root, header, languages, main_file):
     """The command lines that compile the header alone."""
     shown = header.relative_to(root / "include").as_posix()
     common = [*WARNINGS, *KERNEL, "-Iinclude", "-fsyntax-only"]
-    # The header is included by force into an empty file, since it is no main file itself.
+    # The header is included by force into a file of its own, since it is no main file itself.
     commands = [
         [*languages["cxx"], *KERNEL_CXX, "-std=c++20", *common, "-include", shown, "-xc++"]
     ]
     if header.suffix == ".h":
         commands.append([*languages["c"], "-std=c11", *common, "-include", shown, "-xc"])
-    return [[*command, "/dev/null"] for command in commands]
+    return [[*command, main_file] for command in commands]
 
 
 def check_headers(root, name, languages, build, tally):
     cache = Cache(build / name / "headers")
+    # ISO C wants one declaration; a header of macros alone has none.
+    main_file = build / "main_file"
+    main_file.write_text("typedef int nothing;\n")
     headers = [
         h
         for h in toolchain.public_headers(root)
@@ -114,7 +117,7 @@ def check_headers(root, name, languages, build, tally):
 
     def one(header):
         problems = []
-        for command in header_commands(root, header, languages):
+        for command in header_commands(root, header, languages, main_file):
             suffix = ".c.ok" if "-xc" in command else ".ok"
             product, words = cache.compile(root, header, command, suffix)
             if product is None:
