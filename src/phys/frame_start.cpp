@@ -13,14 +13,6 @@ namespace {
 // Block and mask numbers are 32 bits wide, and the topmost have meanings of their own.
 constexpr uint64_t most_blocks = BlockHeader::none_usable;
 
-constexpr Bytes bytes_of(const FrameLayout& layout, unsigned homes) {
-    return Bytes(sizeof(BlockBits)) * (layout.blocks + layout.masks + BlockTable::spare_masks) +
-           Bytes(sizeof(FramePool)) * (uint64_t{zones} * homes) +
-           Bytes(sizeof(BlockHeader)) * layout.blocks +
-           Bytes(sizeof(FrameSection)) * layout.sections +
-           Bytes(sizeof(BlockTable::Group)) * BlockTable::groups_for(layout.blocks);
-}
-
 // Takes room for `count` objects off the front of `memory`.
 template <class T>
 Span<T> carve(Span<unsigned char>& memory, uint64_t count) {
@@ -31,11 +23,6 @@ Span<T> carve(Span<unsigned char>& memory, uint64_t count) {
 }
 
 }  // namespace
-
-Bytes FrameCore::metadata_bytes(const MemoryMap& map, const FrameTopology& topology,
-                                unsigned homes) {
-    return bytes_of(frame_layout(map, topology), homes);
-}
 
 Status FrameCore::start(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit,
                         const FrameTopology& topology, unsigned homes) {
@@ -49,7 +36,7 @@ Status FrameCore::start(BootFrames& boot, Span<unsigned char> metadata, Frame di
     const uintptr_t address = reinterpret_cast<uintptr_t>(metadata.data());
     if (address % alignof(BlockBits) != 0) return Failure{Error::misaligned, address};
     const FrameLayout layout = frame_layout(boot.map(), topology);
-    const uint64_t wanted = bytes_of(layout, homes).value();
+    const uint64_t wanted = metadata_bytes(layout, homes).value();
     if (metadata.size() < wanted) return Failure{Error::bad_argument, wanted};
     if (layout.blocks >= most_blocks) return Failure{Error::bad_argument, layout.blocks};
 

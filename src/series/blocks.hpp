@@ -33,10 +33,11 @@ class Blocks {
     // Bytes of books for that much memory, at most.
     static constexpr size_t room_bytes(uint64_t memory_kib) {
         const uint64_t frames = frames_of(memory_kib);
-        const uint64_t blocks = frames / block_frames + 4;
-        const uint64_t allocator = (sizeof(BlockBits) + sizeof(BlockHeader) + 1) * blocks +
-                                   sizeof(FramePool) * zones + 1024;
-        return round_up(allocator) + BlockStates::bytes_for(frames);
+        // One run from frame one or zero up, whose ends may lie inside a block; two ends of zones
+        // cut it, each into one more section and block with a part of its frames on either side.
+        const FrameLayout layout{
+            .sections = 3, .blocks = frames / block_frames + 1 + 2, .masks = 2 + 4};
+        return round_up(FrameCore::metadata_bytes(layout).value()) + BlockStates::bytes_for(frames);
     }
 
     constexpr Blocks() = default;

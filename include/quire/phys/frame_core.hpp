@@ -32,7 +32,16 @@ namespace quire {
 class FrameCore {
   public:
     static Bytes metadata_bytes(const MemoryMap& map, const FrameTopology& topology = {},
-                                unsigned homes = 1);
+                                unsigned homes = 1) {
+        return metadata_bytes(frame_layout(map, topology), homes);
+    }
+    static constexpr Bytes metadata_bytes(const FrameLayout& layout, unsigned homes = 1) {
+        return Bytes(sizeof(BlockBits)) * (layout.blocks + layout.masks + BlockTable::spare_masks) +
+               Bytes(sizeof(FramePool)) * (uint64_t{zones} * homes) +
+               Bytes(sizeof(BlockHeader)) * layout.blocks +
+               Bytes(sizeof(FrameSection)) * layout.sections +
+               Bytes(sizeof(BlockTable::Group)) * BlockTable::groups_for(layout.blocks);
+    }
 
     FrameCore() = default;
     FrameCore(const FrameCore&) = delete;
