@@ -19,10 +19,12 @@ enum class MemoryOrder : int {
 // True when T can be read and written atomically by single instructions on every baseline CPU: up
 // to a pointer's width, of a size that such an instruction has, and aligned to it. Eight bytes on
 // i686, or a structure of three, would need libatomic.
+// NOLINTBEGIN(bugprone-sizeof-expression): where T is a pointer, its own size is meant.
 template <class T>
 inline constexpr bool is_lock_free =
     sizeof(T) <= sizeof(uintptr_t) && (sizeof(T) & (sizeof(T) - 1)) == 0 &&
     alignof(T) >= sizeof(T) && is_trivially_copyable<T>;
+// NOLINTEND(bugprone-sizeof-expression)
 
 namespace atomic {
 // Operations on a plain object that hardware or another CPU writes at the same time, such as a

@@ -32,15 +32,15 @@ namespace quire {
 // Homes are parts of memory that CPUs turn to first: with more than one, they spread over the nodes
 // of the topology given at start, and CPUs of one node share its homes. PerCpuFrames says which CPU
 // asks; requests made here directly prefer the first home, or that of the node they name.
-template <Lockable L, unsigned home_count = 1>
-    requires(home_count >= 1 && home_count <= most_homes)
+template <Lockable L, unsigned HomeCount = 1>
+    requires(HomeCount >= 1 && HomeCount <= most_homes)
 class BasicFrameAllocator {
   public:
     // Bytes of metadata wanted for a map, whatever the direct map's limit. At most 0.3 bytes for
     // each frame of the usable hull (large holes are free), plus 16 KiB and 3 KiB a home.
     // O(entries).
     static Bytes metadata_bytes(const MemoryMap& map, const FrameTopology& topology = {}) {
-        return FrameCore::metadata_bytes(map, topology, home_count);
+        return FrameCore::metadata_bytes(map, topology, HomeCount);
     }
 
     BasicFrameAllocator() = default;
@@ -56,7 +56,7 @@ class BasicFrameAllocator {
     Status start(BootFrames& boot, Span<unsigned char> metadata, Frame direct_limit,
                  const FrameTopology& topology = {}) {
         AllHomes guard(*this);
-        return core_.start(boot, metadata, direct_limit, topology, home_count);
+        return core_.start(boot, metadata, direct_limit, topology, HomeCount);
     }
 
     // One frame. Error::out_of_frames. O(1) but for index upkeep.
@@ -76,7 +76,7 @@ class BasicFrameAllocator {
         const size_t wanted = permitted(frames.size());
         size_t taken = 0;
         for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && taken < wanted;) {
-            for (unsigned n = 0; n < home_count && taken < wanted; ++n) {
+            for (unsigned n = 0; n < HomeCount && taken < wanted; ++n) {
                 const unsigned here = core_.nth_home(home, n);
                 if (core_.seems_empty(static_cast<Zone>(i), here)) continue;
                 LockGuard guard(locks_[here].lock);
@@ -263,7 +263,7 @@ class BasicFrameAllocator {
     }
 
   private:
-    struct alignas(home_count == 1 ? alignof(L) : cache_line) Home {
+    struct alignas(HomeCount == 1 ? alignof(L) : cache_line) Home {
         L lock;
     };
     // Holds the locks of all homes, taken in ascending order.
@@ -274,7 +274,7 @@ class BasicFrameAllocator {
                 home.lock.lock();
         }
         ~AllHomes() {
-            for (unsigned i = home_count; i-- > 0;)
+            for (unsigned i = HomeCount; i-- > 0;)
                 frames_.locks_[i].lock.unlock();
         }
         AllHomes(const AllHomes&) = delete;
@@ -289,7 +289,7 @@ class BasicFrameAllocator {
     bool take_hole(unsigned order, Zone zone, Mobility mobility, Frame& frame) {
         bool none_so_far = true;
         for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && (none_so_far || order == 0);) {
-            for (unsigned home = 0; home < home_count; ++home) {
+            for (unsigned home = 0; home < HomeCount; ++home) {
                 if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
                 LockGuard guard(locks_[home].lock);
                 core_.keep_one_whole(static_cast<Zone>(i), home);
@@ -359,7 +359,7 @@ class BasicFrameAllocator {
         }
     }
 
-    mutable Home locks_[home_count];
+    mutable Home locks_[HomeCount];
     FrameCore core_;
     size_t reserve_ = 0;
     size_t low_ = 0;
