@@ -45,7 +45,10 @@ class CountedFrames {
         const Result<Frame> frame = frames_.allocate();
         if (!frame.ok()) return frame;
         FrameWord* const word = find(*frame);
-        if (word == nullptr) return roll_back_allocate(*frame);
+        if (word == nullptr) {
+            undo_allocate(*frame);
+            return Failure{Error::foreign, frame->value()};
+        }
         uint32_t none = 0;
         const bool unused = word->references.compare_exchange(none, 1);
         if (!unused) return Failure{Error::corrupted, frame->value()};
@@ -100,9 +103,8 @@ class CountedFrames {
         if (!covered_.contains(frame)) return nullptr;
         return words_ + static_cast<size_t>((frame - covered_.first()).value());
     }
-    Failure roll_back_allocate(Frame frame) {
+    void undo_allocate(Frame frame) {
         if (!frames_.free(frame).ok()) trap();
-        return {Error::foreign, frame.value()};
     }
 
     Frames& frames_;

@@ -27,7 +27,10 @@ class PoisonedFrames {
         const Result<Frame> frame = frames_.allocate();
         if (!frame.ok()) return frame;
         auto opened = access_.open(*frame);
-        if (!opened.ok()) return roll_back_allocate(*frame, opened.failure());
+        if (!opened.ok()) {
+            undo_allocate(*frame);
+            return opened.failure();
+        }
         uint32_t* const words = static_cast<uint32_t*>(opened.value().data());
         // Never poisoned, or overwritten at both ends, which looks the same.
         if (words[0] != poison && words[count - 1] != poison) return frame;
@@ -53,9 +56,8 @@ class PoisonedFrames {
   private:
     static constexpr size_t count = page_size / sizeof(uint32_t);
 
-    Failure roll_back_allocate(Frame frame, Failure failure) {
+    void undo_allocate(Frame frame) {
         if (!frames_.free(frame).ok()) trap();
-        return failure;
     }
 
     Frames& frames_;
