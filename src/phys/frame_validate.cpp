@@ -123,9 +123,6 @@ Status FrameCore::check_usable() const {
             released += usable;
         } else {
             missing += run.frames.count() - usable;
-            if (missing > offline_) {
-                return Failure{Error::corrupted, run.frames.first().value()};
-            }
         }
     }
     if (missing != offline_) return Failure{Error::corrupted, missing.value()};

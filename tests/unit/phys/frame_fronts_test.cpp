@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "quire/phys/frame_commit.hpp"
@@ -73,6 +75,28 @@ TEST_F(FrameFrontsTest, ZeroedFramesComeFromThePoolOrAreClearedNow) {
     EXPECT_EQ(ram.cleared, 4);
     EXPECT_EQ(zeroed.drain(), 2u);
     EXPECT_EQ(machine.free(), frames_total - 2);
+}
+
+// Another CPU fills the pool while this one clears a frame for it.
+TEST_F(FrameFrontsTest, AFrameForWhichThePoolHasNoRoomAnyMoreIsGivenBack) {
+    struct Interrupted {
+        FrameAllocator& frames;
+        std::function<void()> meanwhile;
+        Result<Frame> allocate() {
+            const Result<Frame> frame = frames.allocate();
+            if (const auto once = std::exchange(meanwhile, nullptr)) once();
+            return frame;
+        }
+        Status free(Frame frame) { return frames.free(frame); }
+    } frames{machine.frames, nullptr};
+    ZeroedFrames<Interrupted, SpinLock, 3> zeroed(frames, ram);
+    frames.meanwhile = [&] {
+        while (zeroed.prepare_one()) {
+        }
+    };
+    EXPECT_FALSE(zeroed.prepare_one());
+    EXPECT_EQ(zeroed.ready(), 3u);
+    EXPECT_EQ(machine.free(), frames_total - 3);
 }
 
 TEST_F(FrameFrontsTest, WhatCannotBeClearedIsGivenBack) {
