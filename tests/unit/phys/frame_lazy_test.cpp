@@ -85,7 +85,9 @@ TEST(FrameLazy, RandomPlaces) {
     for (int i = 0; i < 300; ++i) {
         const FrameRange run = run_of(random() % (3 * gibi_frames), 1 + random() % 2000);
         if (machine.frames.allocate_at(run).ok()) taken.push_back(run);
-        if (i % 50 == 0) ASSERT_TRUE(machine.frames.validate().ok());
+        if (i % 50 == 0) {
+            ASSERT_TRUE(machine.frames.validate().ok());
+        }
     }
     EXPECT_GT(taken.size(), 200u);
     for (const FrameRange& run : taken)

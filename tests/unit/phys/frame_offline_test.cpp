@@ -103,7 +103,9 @@ TEST(FrameOffline, RandomRanges) {
             ASSERT_TRUE(machine.frames.online(off.back()).ok());
             off.pop_back();
         }
-        if (i % 20 == 0) ASSERT_TRUE(machine.frames.validate().ok());
+        if (i % 20 == 0) {
+            ASSERT_TRUE(machine.frames.validate().ok());
+        }
     }
     for (const FrameRange& run : off)
         ASSERT_TRUE(machine.frames.online(run).ok());

@@ -21,7 +21,9 @@ class Listener : public FramePressure {
     void on_pressure(FrameCount free) override {
         heard += "low " + std::to_string(free.value()) + ";";
         // No lock is held: the hook may use the allocator.
-        if (give_back != nullptr) EXPECT_TRUE(give_back->free(run_of(base, 10)).ok());
+        if (give_back != nullptr) {
+            EXPECT_TRUE(give_back->free(run_of(base, 10)).ok());
+        }
     }
     void on_relief(FrameCount free) override {
         heard += "high " + std::to_string(free.value()) + ";";

@@ -219,10 +219,10 @@ class Interrupts : public CpuCaller {
 };
 
 TYPED_TEST(PerCpuFramesTest, OtherCpusAreAskedBeforeOutOfMemoryIsSaid) {
-    using Frames = typename TestFixture::Frames;
-    Interrupts<Frames> interrupts;
-    typename Frames::Slot more_slots[3];
-    Frames called(this->machine.frames, more_slots, Mobility::unmovable, &interrupts);
+    using Front = typename TestFixture::Frames;
+    Interrupts<Front> interrupts;
+    typename Front::Slot more_slots[3];
+    Front called(this->machine.frames, more_slots, Mobility::unmovable, &interrupts);
     interrupts.frames = &called;
     NamedCpu::current = 2;
     const Frame kept = called.allocate().value();
@@ -238,10 +238,10 @@ TYPED_TEST(PerCpuFramesTest, OtherCpusAreAskedBeforeOutOfMemoryIsSaid) {
 
 // What this CPU keeps itself is used before others are asked.
 TYPED_TEST(PerCpuFramesTest, OwnFreesComeFirst) {
-    using Frames = typename TestFixture::Frames;
-    Interrupts<Frames> interrupts;
-    typename Frames::Slot more_slots[2];
-    Frames called(this->machine.frames, more_slots, Mobility::unmovable, &interrupts);
+    using Front = typename TestFixture::Frames;
+    Interrupts<Front> interrupts;
+    typename Front::Slot more_slots[2];
+    Front called(this->machine.frames, more_slots, Mobility::unmovable, &interrupts);
     interrupts.frames = &called;
     for (uint64_t i = 0; i < total_frames; ++i)
         ASSERT_TRUE(called.allocate().ok());
