@@ -20,10 +20,10 @@
  *  - Tables stay until vmmngr_unmapPageTable or series_free_address_space, since a kernel may hold
  *    pointers into them; unmapping a page never frees its table.
  *  - Everything above QUIRE_SERIES_KERNEL_ADDRESS is the same in all directories, mappings made
- *    later included. So is the map by which tables are reached, if it is one of
- * QUIRE_SERIES_DIRECT.
+ *    later included. So is the map by which tables are reached, with
+ *    QUIRE_SERIES_DIRECT.
  *  - Interrupts are never enabled or disabled. Locks: see QUIRE_SERIES_LOCK. One page is flushed
- * from the TLB of this CPU after every change that takes something away; for other CPUs see
+ *    from the TLB of this CPU after every change that takes something away; for other CPUs see
  *    series_set_flush.
  *
  * What the kernel is like is told at compile time, in quire/series_config.h.
@@ -141,8 +141,7 @@ series_bool pmmngr_is_paging(void);
 void pmmngr_load_PDBR(physical_addr directory);
 physical_addr pmmngr_get_PDBR(void);
 
-/* ---- entries: vmmngr_pte, vmmngr_pde ----------------------------------------------------------
- */
+/* ---- entries: vmmngr_pte, vmmngr_pde ------------------------------------------------------- */
 
 enum PAGE_PTE_FLAGS {
     I86_PTE_PRESENT = 1,
@@ -168,8 +167,7 @@ enum PAGE_PDE_FLAGS {
     I86_PDE_CPU_GLOBAL = 0x100,
     I86_PDE_LV4_GLOBAL = 0x200
 };
-/* The series' mask, 0x7FFFF000, lost what lies above 2 GiB. Macros, since C's enumerators are int.
- */
+/* The series' mask, 0x7FFFF000, lost what lies above 2 GiB. Macros: C's enumerators are int. */
 #define I86_PTE_FRAME UINT32_C(0xFFFFF000)
 #define I86_PDE_FRAME UINT32_C(0xFFFFF000)
 
@@ -193,8 +191,7 @@ physical_addr pd_entry_pfn(pd_entry entry);
 /* By pointer: the series passed the entry by value, so that it could do nothing. */
 void pd_entry_enable_global(pd_entry* entry);
 
-/* ---- pages: mmngr_virtual ---------------------------------------------------------------------
- */
+/* ---- pages: mmngr_virtual ------------------------------------------------------------------ */
 
 #define PAGE_DIRECTORY_INDEX(x) (((uint32_t)(x) >> 22) & 0x3ff)
 #define PAGE_TABLE_INDEX(x) (((uint32_t)(x) >> 12) & 0x3ff)
@@ -272,8 +269,7 @@ pdirectory* vmmngr_createAddressSpace(void);
    mapped (QUIRE_NOT_MAPPED; physical zero gives 0 with QUIRE_OK). */
 void* vmmngr_getPhysicalAddress(pdirectory* directory, uint32_t virt);
 
-/* ---- the siblings: by address -----------------------------------------------------------------
- */
+/* ---- the siblings: by address -------------------------------------------------------------- */
 
 /* `virt`, `phys` and `bytes` are multiples of 4096. `flags` are I86_PTE_* (present is implied; what
    is not said is not granted). Without _in, in the active directory; with it, in a given one.
@@ -336,8 +332,7 @@ int series_free_address_space(pdirectory* directory);
    from `first` on. The local TLB is done already. Must not call back. Null: one CPU. */
 void series_set_flush(void (*flush)(virtual_addr first, size_t pages));
 
-/* ---- the heap ----------------------------------------------------------------------------------
- */
+/* ---- the heap ------------------------------------------------------------------------------ */
 
 /* A heap that grows by itself: `size` bytes from `start` on are mapped at once and stay; it grows
    up to `maximum` bytes page by page and gives back what it no longer needs. `start` and the two
