@@ -116,6 +116,7 @@ class KernelMemory {
         FrameAllocator* frames;
         Zone zone;
         Result<Frame> allocate_frame() { return frames->allocate(zone); }
+        Result<Frame> allocate_frame_up_to(Frame highest);
         Status free_frame(Frame frame) { return frames->free(frame); }
     };
 

@@ -98,6 +98,13 @@ const char* to_string(TableReach reach) {
     return "unknown";
 }
 
+Result<Frame> KernelMemory::TableFrames::allocate_frame_up_to(Frame highest) {
+    const Result<FrameRange> run =
+        frames->allocate_run(FrameCount(1), FrameConstraints{.zone = zone, .highest = highest});
+    if (!run.ok()) return run.failure();
+    return run->first();
+}
+
 Status KernelMemory::map_fixed(PageTable& table, const KernelParts& parts) {
     for (const FixedMapping& fixed : parts.fixed) {
         if (fixed.is_guard()) continue;

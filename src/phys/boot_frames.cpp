@@ -23,9 +23,9 @@ Result<FrameRange> BootFrames::allocate_run(FrameCount count) {
 }
 
 // The first frame of the highest run there is.
-Result<Frame> BootFrames::take_highest(FrameCount count) {
+Result<Frame> BootFrames::take_highest(FrameCount count, Frame highest) {
     if (closed_) return Failure{Error::out_of_frames, count.value()};
-    const Gap gap = highest_gap(count);
+    const Gap gap = highest_gap(count, highest);
     if (!gap.found) return Failure{Error::out_of_frames, count.value()};
     const Frame first = gap.last - (count - FrameCount(1));
     if (!give(FrameRange(first, count), gap.run_below)) return Failure{Error::too_many, capacity};
@@ -88,13 +88,14 @@ FrameCount BootFrames::given_frames() const {
     return sum;
 }
 
-// The highest free run of at least `count` frames: where it ends.
-BootFrames::Gap BootFrames::highest_gap(FrameCount count) const {
+// The highest free run of at least `count` frames, none above `highest`: where it ends.
+BootFrames::Gap BootFrames::highest_gap(FrameCount count, Frame highest) const {
+    const FrameRange permitted = reachable_.intersection(FrameRange::between(Frame(0), highest));
     const Span<const MemoryEntry> entries = map_.entries();
     size_t run = 0;  // the highest that does not lie wholly above what is looked at
     for (size_t i = entries.size(); i-- > 0;) {
         if (entries[i].kind != MemoryKind::usable) continue;
-        FrameRange rest = frames_inside(entries[i].range).intersection(reachable_);
+        FrameRange rest = frames_inside(entries[i].range).intersection(permitted);
         while (!rest.empty()) {
             const Frame last = rest.last();
             while (run < runs_ && given_[run].first() > last)

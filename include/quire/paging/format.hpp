@@ -35,6 +35,12 @@ constexpr bool is_vacant(EntryKind kind) {
 // the bits that indices name, filling in those above as the CPU wants them. `highest_frame()` is
 // the last that entries can name on this CPU.
 //
+// `highest_root()` is the last frame that the CPU's root register can name.
+//
+// Where a CPU reads the root's entries once, when it loads its root register (PAE), these must not
+// change while the table lives: its first `fixed_root_entries` entries lead to tables from the
+// start to the end. Elsewhere that number is 0, and nothing about the root is special.
+//
 // A level that can hold leaves implies that all levels below can. `part` makes the leaf (or absent
 // entry) one level down that does for the index-th part what the given entry does for the whole.
 template <class F>
@@ -45,16 +51,17 @@ concept PagingFormat = requires(const F& format, typename F::Entry entry, unsign
     { F::index_bits } -> convertible_to<unsigned>;
     { F::entries } -> convertible_to<unsigned>;
     { F::payload_bits } -> convertible_to<unsigned>;
+    { F::fixed_root_entries } -> convertible_to<unsigned>;
     { F::empty } -> convertible_to<typename F::Entry>;
     { format.root_level() } -> same_as<unsigned>;
     { format.pages() } -> same_as<PageRange>;
     { format.canonical(number) } -> same_as<Page>;
     { format.highest_frame() } -> same_as<Frame>;
+    { format.highest_root() } -> same_as<Frame>;
     { format.can_map_at(level) } -> same_as<bool>;
     { format.check(attributes) } -> same_as<Status>;
     { format.leaf(level, frame, attributes) } -> same_as<typename F::Entry>;
-    { format.table(frame) } -> same_as<typename F::Entry>;
-    { format.recursive_table(frame) } -> same_as<typename F::Entry>;
+    { format.table(level, frame) } -> same_as<typename F::Entry>;
     { format.absent(kind, value) } -> same_as<typename F::Entry>;
     { format.kind(level, entry) } -> same_as<EntryKind>;
     { format.value_of(entry) } -> same_as<uint64_t>;
@@ -66,6 +73,13 @@ concept PagingFormat = requires(const F& format, typename F::Entry entry, unsign
     { format.with_protection(entry, protection) } -> same_as<typename F::Entry>;
     { format.part(level, entry, level) } -> same_as<typename F::Entry>;
     { format.is_well_formed(level, entry) } -> same_as<bool>;
+};
+
+// A format in which an entry of the root can lead to the root itself, so that tables show up as
+// pages (see RecursiveSlot).
+template <class F>
+concept RecursivePagingFormat = PagingFormat<F> && requires(const F& format, Frame frame) {
+    { format.recursive_table(frame) } -> same_as<typename F::Entry>;
 };
 
 }  // namespace quire

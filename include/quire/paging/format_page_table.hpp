@@ -35,21 +35,25 @@ class FormatPageTable final : public PageTable {
     explicit FormatPageTable(Access& access, Format format = Format());
     ~FormatPageTable() = default;
 
-    // A new table with nothing mapped: one frame, cleared, for the root. Errors: in_use (there is
-    // a table already), out_of_frames, unreachable; nothing changes.
+    // A new table with nothing mapped: one frame, cleared, for the root, and one for each table
+    // that the root always leads to (PAE: four). Errors: in_use (there is a table already),
+    // out_of_frames, unreachable (by the access, or for the CPU's root register); nothing changes.
     Status create(FrameSource source);
     // Takes over a table that another FormatPageTable of the same format built, perhaps through
     // another access. That object must not be used any more. Errors: in_use, unreachable, busy (an
     // invalidation of it is not spent), corrupted; nothing changes. O(tables).
     Status adopt(Frame root, FrameSource source);
-    // Gives the root back to the source. Afterwards there is no table. No CPU may be using it.
-    // Errors, nothing changed: in_use (with the first address that is mapped or parked: unmap
-    // first, which frees the other tables), busy (an invalidation is not spent), out_of_range.
+    // Gives the root back to the source, and the tables that it always leads to. Afterwards there
+    // is no table. No CPU may be using it. Looks at what the format's pages use of the root:
+    // whatever others have linked there, as a kernel's half of a user's root, stays theirs. Errors,
+    // nothing changed: in_use (with the first address that is mapped or parked: unmap first, which
+    // frees the other tables), busy (an invalidation is not spent), out_of_range.
     Status destroy();
 
     // Makes a root entry lead to the root, for RecursiveSlot; before the table becomes active.
     // Errors: out_of_range (no such entry), already_mapped; nothing changes. O(1).
-    Status link_self(unsigned slot);
+    Status link_self(unsigned slot)
+        requires(RecursivePagingFormat<Format>);
 
     // Maps every page of the range to the leaf table that decides about it, readable and writable,
     // making that table if need be, and returns its frame: so Window finds a place (see
@@ -116,6 +120,7 @@ class FormatPageTable final : public PageTable {
     };
 
     // detail/table_fill.hpp
+    [[gnu::noinline]] void clear_table(const Session& session, Frame table);
     Status check_pages(const PageRange& pages) const;
     [[gnu::noinline]] Status check_mapping(const PageRange& pages, Frame first,
                                            const Attributes& attributes) const;

@@ -10,6 +10,9 @@ namespace quire {
 // Anything with `Result<Frame> allocate_frame()` and `Status free_frame(Frame)`, erased: two words
 // that refer to the source and do not own it. Called once a table, so that a table born on
 // BootFrames moves to FrameAllocator unchanged (see PageTable::set_frame_source).
+//
+// A source that can look for a frame no higher than some other one also has `Result<Frame>
+// allocate_frame_up_to(Frame highest)`: roots of PAE must lie below 4 GiB.
 class FrameSource {
   public:
     template <class Source>
@@ -17,17 +20,38 @@ class FrameSource {
     constexpr FrameSource(Source& source) : source_(&source), calls_(&calls_for<Source>) {}
 
     Result<Frame> allocate_frame() const { return calls_->allocate(source_); }
+    // One that does not lie above `highest`. Errors: as the source; unreachable (the source can
+    // only give what it gives, and that lies above).
+    Result<Frame> allocate_frame_up_to(Frame highest) const {
+        return calls_->allocate_up_to(source_, highest);
+    }
     // Fails as the source does when it never gave the frame out or has it back already.
     Status free_frame(Frame frame) const { return calls_->free(source_, frame); }
 
   private:
     struct Calls {
         Result<Frame> (*allocate)(void*);
+        Result<Frame> (*allocate_up_to)(void*, Frame);
         Status (*free)(void*, Frame);
     };
     template <class Source>
+    static Result<Frame> find_up_to(Source& source, Frame highest) {
+        if constexpr (requires { source.allocate_frame_up_to(highest); }) {
+            return source.allocate_frame_up_to(highest);
+        } else {
+            const Result<Frame> frame = source.allocate_frame();
+            if (!frame.ok() || *frame <= highest) return frame;
+            const Status freed = source.free_frame(*frame);
+            if (!freed.ok()) return freed.failure();
+            return Failure{Error::unreachable, address_of(*frame).value()};
+        }
+    }
+    template <class Source>
     static constexpr Calls calls_for{
         [](void* source) { return static_cast<Source*>(source)->allocate_frame(); },
+        [](void* source, Frame highest) {
+            return find_up_to(*static_cast<Source*>(source), highest);
+        },
         [](void* source, Frame frame) { return static_cast<Source*>(source)->free_frame(frame); }};
 
     void* source_;

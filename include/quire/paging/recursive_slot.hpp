@@ -6,11 +6,11 @@
 
 #include <stdint.h>
 
-#include "quire/base/atomic.hpp"
 #include "quire/base/frame_access.hpp"
 #include "quire/base/lock.hpp"
 #include "quire/base/range.hpp"
 #include "quire/base/result.hpp"
+#include "quire/paging/entry.hpp"
 #include "quire/paging/format.hpp"
 #include "quire/paging/table_access.hpp"
 #include "quire/paging/tlb.hpp"
@@ -40,7 +40,7 @@ struct RecursiveSlots {
 //
 // Shared by all users of the active page table, hence the lock, which a session holds. A session
 // must stay on its CPU. The table that is active must not change within it.
-template <PagingFormat Format, LocalTlb Tlb, Lockable Lock = SpinLock>
+template <RecursivePagingFormat Format, LocalTlb Tlb, Lockable Lock = SpinLock>
 class RecursiveSlot {
   public:
     using Entry = typename Format::Entry;
@@ -113,7 +113,7 @@ class RecursiveSlot {
     const RecursiveSlots& slots() const { return slots_; }
     // The root of the active page table, as its own self slot says.
     Frame active_root() const {
-        return format_.frame_of(root_level(), atomic::load(active_entry(slots_.self)));
+        return format_.frame_of(root_level(), load_entry(active_entry(slots_.self)));
     }
 
   private:
@@ -148,13 +148,13 @@ class RecursiveSlot {
     // Makes a shared slot of the active root lead to a table.
     void point_locked(unsigned slot, Frame table) {
         Entry& place = active_entry(slot);
-        const Entry old = atomic::load(place);
+        const Entry old = load_entry(place);
         const bool right = format_.kind(root_level(), old) == EntryKind::table &&
                            format_.frame_of(root_level(), old) == table;
-        if (!right) atomic::store(place, format_.recursive_table(table), MemoryOrder::release);
+        if (!right) store_entry(place, format_.recursive_table(table), MemoryOrder::release);
     }
     void empty_locked(unsigned slot) {
-        atomic::store(active_entry(slot), Format::empty);
+        store_entry(active_entry(slot), Format::empty);
         tlb_.flush_page(address_of(page_of_root(slot)));
     }
     void close_scratch_locked() {
@@ -175,7 +175,7 @@ class RecursiveSlot {
     bool foreign_open_ = false;
 };
 
-template <PagingFormat Format, LocalTlb Tlb, Lockable Lock>
+template <RecursivePagingFormat Format, LocalTlb Tlb, Lockable Lock>
 auto RecursiveSlot<Format, Tlb, Lock>::open(const Session&, const TableLocation& location)
     -> Result<Opened> {
     if (location.table > format_.highest_frame()) {

@@ -11,6 +11,7 @@
 #include "quire/base/lock.hpp"
 #include "quire/base/range.hpp"
 #include "quire/base/result.hpp"
+#include "quire/paging/entry.hpp"
 #include "quire/paging/format.hpp"
 #include "quire/paging/table_access.hpp"
 #include "quire/paging/tlb.hpp"
@@ -118,7 +119,7 @@ class Window {
     Entry& entry(size_t slot) const { return view_.template pointer<Entry>(place_.entries)[slot]; }
     bool in_use(size_t slot) const { return users_[slot].load(MemoryOrder::acquire) != 0; }
     bool shows(size_t slot, Frame frame) const {
-        const Entry shown = atomic::load(entry(slot));
+        const Entry shown = load_entry(entry(slot));
         return format_.kind(0, shown) == EntryKind::leaf && format_.frame_of(0, shown) == frame;
     }
 
@@ -133,7 +134,7 @@ class Window {
         if (slot == end) {
             slot = unused_slot_locked(begin, end);
             if (slot == end) return Failure{Error::busy, address_of(frame).value()};
-            atomic::store(entry(slot), format_.leaf(0, frame, Attributes{}), MemoryOrder::release);
+            store_entry(entry(slot), format_.leaf(0, frame, Attributes{}), MemoryOrder::release);
             tlb_.flush_page(address(slot));
         }
         users_[slot].fetch_add(1, MemoryOrder::relaxed);

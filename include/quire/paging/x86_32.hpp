@@ -9,7 +9,7 @@
 #include "quire/base/result.hpp"
 #include "quire/paging/attributes.hpp"
 #include "quire/paging/format.hpp"
-#include "quire/paging/x86/page_attributes.hpp"
+#include "quire/paging/x86/entry_bits.hpp"
 
 namespace quire {
 
@@ -22,20 +22,14 @@ struct X86Features {
 
 // A format is data and pure functions, keyed by level. Level 0 maps pages, level 1 is the root.
 //
-// Entries that are not present: bit 0 clear, bits 2:1 the kind (0 and all bits zero: empty; 1 a
-// payload; 2 parked frames; 3 a detached table), bits 31:3 the value. For such entries the CPU
-// looks at bit 0 alone (SDM table 4-4).
-//
 // Table entries grant write and user rights: the leaf entries alone decide (SDM 4.6: a right is
 // granted when every level grants it). The CPU's supervisor needs CR0.WP set for read-only pages.
-class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86 with 32 bits
+class X86_32 : public x86::EntryBits<uint32_t> {  // NOLINT(readability-identifier-naming)
   public:
-    using Entry = uint32_t;
     static constexpr unsigned levels = 2;
     static constexpr unsigned index_bits = 10;
     static constexpr unsigned entries = 1U << index_bits;
-    static constexpr unsigned payload_bits = 29;
-    static constexpr Entry empty = 0;
+    static constexpr unsigned fixed_root_entries = 0;
 
     constexpr explicit X86_32(X86Features features = {}) : features_(features) {}
     constexpr X86Features features() const { return features_; }
@@ -44,6 +38,7 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
     static constexpr PageRange pages() { return PageRange(Page(0), PageCount(0x100000)); }
     static constexpr Page canonical(uintptr_t number) { return Page(number); }
     static constexpr Frame highest_frame() { return Frame(0xfffff); }
+    static constexpr Frame highest_root() { return highest_frame(); }
 
     // Whether an entry of that level can map a page by itself.
     constexpr bool can_map_at(unsigned level) const {
@@ -62,16 +57,12 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
     // An entry that maps a page from `frame` on, which must suit the level (4 MiB pages: a multiple
     // of 1024), with attributes that `check` accepts.
     constexpr Entry leaf(unsigned level, Frame frame, const Attributes& attributes) const {
-        Entry entry = frame_bits(frame) | bit_present | rights(attributes.protection);
-        const unsigned index = x86::page_attribute_index(attributes.type);
-        if ((index & 1) != 0) entry |= bit_write_through;
-        if ((index & 2) != 0) entry |= bit_cache_disable;
-        if ((index & 4) != 0) entry |= attribute_bit(level);
-        if (level == 1) entry |= bit_page_size;
-        return entry;
+        const Entry size = level == 1 ? bit_page_size : 0;
+        return frame_bits(frame) | bit_present | size | type_bits(level, attributes.type) |
+               right_bits(attributes.protection, features_.global_pages);
     }
     // An entry of level 1 that leads to a table.
-    constexpr Entry table(Frame frame) const {
+    constexpr Entry table(unsigned, Frame frame) const {
         return frame_bits(frame) | bit_present | bit_write | bit_user;
     }
     // An entry of the root that leads to a table, or to the root itself, so that its entries can be
@@ -79,26 +70,11 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
     constexpr Entry recursive_table(Frame frame) const {
         return frame_bits(frame) | bit_present | bit_write;
     }
-    // An entry that is not present. `kind` is payload, parked or detached; `value` has
-    // payload_bits.
-    static constexpr Entry absent(EntryKind kind, uint64_t value) {
-        return static_cast<Entry>(value << 3) | (static_cast<Entry>(kind) << 1);
-    }
-
     constexpr EntryKind kind(unsigned level, Entry entry) const {
-        if ((entry & bit_present) != 0) {
-            const bool is_leaf =
-                level == 0 || (features_.large_pages && (entry & bit_page_size) != 0);
-            return is_leaf ? EntryKind::leaf : EntryKind::table;
-        }
-        if (entry == empty) return EntryKind::empty;
-        const Entry number = (entry >> 1) & 3;
-        // Kind 0 with other bits set is none of ours; calling it a payload keeps it from being
-        // taken for empty. is_well_formed tells it apart.
-        return number == 0 ? EntryKind::payload : static_cast<EntryKind>(number);
+        if ((entry & bit_present) == 0) return absent_kind(entry);
+        const bool is_leaf = level == 0 || (features_.large_pages && (entry & bit_page_size) != 0);
+        return is_leaf ? EntryKind::leaf : EntryKind::table;
     }
-    // The value of an entry made by `absent`.
-    static constexpr uint64_t value_of(Entry entry) { return entry >> 3; }
     // The first frame of a leaf, or the frame of a table.
     constexpr Frame frame_of(unsigned level, Entry entry) const {
         const Entry mask =
@@ -107,27 +83,9 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
     }
     // What a leaf really grants.
     constexpr Attributes attributes_of(unsigned level, Entry entry) const {
-        Attributes attributes;
-        attributes.protection = Protection::read | Protection::execute;
-        if ((entry & bit_write) != 0) {
-            attributes.protection = attributes.protection | Protection::write;
-        }
-        if ((entry & bit_user) != 0) {
-            attributes.protection = attributes.protection | Protection::user;
-        }
-        if ((entry & bit_global) != 0 && features_.global_pages) {
-            attributes.protection = attributes.protection | Protection::global;
-        }
-        unsigned index = 0;
-        if ((entry & bit_write_through) != 0) index |= 1;
-        if ((entry & bit_cache_disable) != 0) index |= 2;
-        if ((entry & attribute_bit(level)) != 0 && features_.page_attributes) index |= 4;
-        attributes.type = x86::type_of_page_attribute(index);
-        return attributes;
+        return {rights_of(entry, features_.global_pages) | Protection::execute,
+                type_of(level, entry, features_.page_attributes)};
     }
-    // What the CPU has noted in a leaf (SDM 4.8).
-    static constexpr bool accessed(Entry entry) { return (entry & bit_accessed) != 0; }
-    static constexpr bool dirty(Entry entry) { return (entry & bit_dirty) != 0; }
     // Whether a leaf's translation survives a change of address space.
     constexpr bool is_global(Entry entry) const {
         return features_.global_pages && (entry & bit_global) != 0;
@@ -135,7 +93,8 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
 
     // The same leaf with other rights.
     constexpr Entry with_protection(Entry entry, Protection protection) const {
-        return (entry & ~(bit_write | bit_user | bit_global)) | rights(protection);
+        return (entry & ~(bit_write | bit_user | bit_global)) |
+               right_bits(protection, features_.global_pages);
     }
     // What an entry of level 1, leaf or payload, is for the index-th of its 1024 pages.
     constexpr Entry part(unsigned level, Entry entry, unsigned index) const {
@@ -151,7 +110,7 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
             case EntryKind::empty:
                 return true;
             case EntryKind::payload:
-                return ((entry >> 1) & 3) == static_cast<Entry>(EntryKind::payload);
+                return is_well_formed_payload(entry);
             case EntryKind::parked:
             case EntryKind::detached:
                 return value_of(entry) <= highest_frame().value();
@@ -167,33 +126,7 @@ class X86_32 {  // NOLINT(readability-identifier-naming): the manual's name, x86
     }
 
   private:
-    static constexpr unsigned page_bits = 12;
-    static constexpr Entry bit_present = 1U << 0;
-    static constexpr Entry bit_write = 1U << 1;
-    static constexpr Entry bit_user = 1U << 2;
-    static constexpr Entry bit_write_through = 1U << 3;
-    static constexpr Entry bit_cache_disable = 1U << 4;
-    static constexpr Entry bit_accessed = 1U << 5;
-    static constexpr Entry bit_dirty = 1U << 6;
-    static constexpr Entry bit_page_attribute = 1U << 7;  // in an entry of level 0
-    static constexpr Entry bit_page_size = 1U << 7;       // in an entry of level 1
-    static constexpr Entry bit_global = 1U << 8;
-    static constexpr Entry bit_large_attribute = 1U << 12;  // in a 4 MiB entry
     static constexpr Entry frame_mask_large = 0xffc00000;
-
-    static constexpr Entry frame_bits(Frame frame) {
-        return static_cast<Entry>(frame.value() << page_bits);
-    }
-    static constexpr Entry attribute_bit(unsigned level) {
-        return level == 0 ? bit_page_attribute : bit_large_attribute;
-    }
-    constexpr Entry rights(Protection protection) const {
-        Entry bits = 0;
-        if (has(protection, Protection::write)) bits |= bit_write;
-        if (has(protection, Protection::user)) bits |= bit_user;
-        if (has(protection, Protection::global) && features_.global_pages) bits |= bit_global;
-        return bits;
-    }
 
     X86Features features_;
 };

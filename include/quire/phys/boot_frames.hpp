@@ -31,6 +31,10 @@ class BootFrames {
     // The highest free frame. Error::out_of_frames when none is left, Error::too_many when it would
     // need a run more than can be remembered; no change then. O(map entries + runs).
     Result<Frame> allocate_frame() { return take_highest(FrameCount(1)); }
+    // The same, but not above `highest`.
+    Result<Frame> allocate_frame_up_to(Frame highest) {
+        return take_highest(FrameCount(1), highest);
+    }
     // `count` frames that follow one another, as high as possible. Free frames above stay
     // available. Error::zero_size, and as allocate_frame; no change then. O(map entries + runs).
     Result<FrameRange> allocate_run(FrameCount count);
@@ -56,8 +60,8 @@ class BootFrames {
         Frame last;
         size_t run_below = 0;
     };
-    Result<Frame> take_highest(FrameCount count);
-    Gap highest_gap(FrameCount count) const;
+    Result<Frame> take_highest(FrameCount count, Frame highest = Frame(Frame::highest));
+    Gap highest_gap(FrameCount count, Frame highest) const;
     bool give(const FrameRange& run, size_t below);
     [[gnu::noinline]] Status remove_frame(size_t at, Frame frame);
     void insert_run(size_t at, const FrameRange& run);

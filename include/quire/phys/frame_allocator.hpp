@@ -221,6 +221,12 @@ class BasicFrameAllocator {
 
     // For the source of page tables and the like (see FrameSource in paging).
     [[gnu::flatten]] Result<Frame> allocate_frame() { return allocate(); }
+    Result<Frame> allocate_frame_up_to(Frame highest) {
+        const Result<FrameRange> run =
+            allocate_run(FrameCount(1), FrameConstraints{.highest = highest});
+        if (!run.ok()) return run.failure();
+        return run->first();
+    }
     Status free_frame(Frame frame) { return free(frame); }
 
     // False as well for frames that are reserved or do not exist. O(log sections).

@@ -108,6 +108,9 @@ class PerCpuFrames {
 
     // For the source of page tables and the like (see FrameSource in paging).
     Result<Frame> allocate_frame() { return allocate(); }
+    Result<Frame> allocate_frame_up_to(Frame highest) {
+        return frames_.allocate_frame_up_to(highest);
+    }
     Status free_frame(Frame frame) { return free(frame); }
 
     // Gives back all that this CPU keeps: before it goes to sleep, is taken off line, or when

@@ -268,10 +268,17 @@ TEST(LongModeHalvesTest, TwoTablesShareARoot) {
         EXPECT_EQ(m.look(lower.root(), ~uint64_t{0}).translation->frame, 0x2000u);
         EXPECT_TRUE(lower.validate().ok() && upper.validate().ok());
         EXPECT_EQ(lower.table_frames(), upper.table_frames());
-        // Neither is destroyed while the other half holds something.
+        // Each looks at its own half: a kernel's, which all roots share, does not keep a user's
+        // root alive.
+        EXPECT_EQ(lower.destroy().failure(), (Failure{Error::in_use, 0}));
         lower.unmap(first)->spend_unused();
-        const uint64_t root_slot = uint64_t{1} << (five ? 48 : 39);
-        EXPECT_EQ(lower.destroy().failure(), (Failure{Error::in_use, 0 - root_slot}));
+        EXPECT_EQ(upper.destroy().error(), Error::in_use);
+        HostTable user(host, X86_64(features, AddressHalf::low));
+        ASSERT_TRUE(user.create(m.frames).ok());
+        m.table(user.root())[511] = m.table(upper.root())[511];
+        EXPECT_EQ(m.look(user.root(), ~uint64_t{0}).translation->frame, 0x2000u);
+        EXPECT_TRUE(user.destroy().ok());
+        EXPECT_EQ(upper.query(address_of(last.first()))->frames.first(), Frame(2));
         upper.unmap(last)->spend_unused();
         ASSERT_TRUE(upper.destroy().ok());
         EXPECT_EQ(m.frames.used(), FrameCount(0));

@@ -117,7 +117,7 @@ TEST(X86_32Test, TheMmuReadsWhatItWrites) {
             control.large_pages = format.features().large_pages;
             control.global_pages = format.features().global_pages;
             const uint32_t leaf = format.leaf(level, Frame(0x400), attributes);
-            *ram.as<uint32_t>(0x100000 + 4 * 3) = level == 1 ? leaf : format.table(Frame(0x101));
+            *ram.as<uint32_t>(0x100000 + 4 * 3) = level == 1 ? leaf : format.table(1, Frame(0x101));
             *ram.as<uint32_t>(0x101000 + 4 * 5) = leaf;
             sim::X86Features cpu;
             cpu.pat = format.features().page_attributes;
@@ -177,7 +177,7 @@ TEST(X86_32Test, ReadsAccessedAndDirtyWhereTheManualPutsThem) {
 TEST(X86_32Test, TableEntriesGrantEverything) {
     for (unsigned features = 0; features < 8; ++features) {
         const X86_32 format(feature_set(features));
-        const uint32_t entry = format.table(Frame(0x12345));
+        const uint32_t entry = format.table(1, Frame(0x12345));
         EXPECT_EQ(entry, 0x12345007u);  // P, R/W, U/S; SDM table 4-5
         EXPECT_EQ(format.kind(1, entry), EntryKind::table);
         EXPECT_EQ(format.frame_of(1, entry), Frame(0x12345));

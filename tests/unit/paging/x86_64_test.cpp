@@ -188,7 +188,7 @@ TEST(X86_64Test, TheMmuReadsWhatItWrites) {
             for (unsigned upper = format.root_level();; --upper) {
                 const uint64_t table = 0x100000 + 0x1000 * (format.root_level() - upper);
                 uint64_t& entry = *ram.as<uint64_t>(table + 8 * indices[upper]);
-                entry = format.table(Frame((table >> 12) + 1));
+                entry = format.table(1, Frame((table >> 12) + 1));
                 if (upper != level) continue;
                 entry = format.leaf(level, frame, Attributes{protection, bits.type});
                 break;
@@ -254,7 +254,7 @@ TEST(X86_64Test, ReadsAccessedAndDirtyWhereTheManualPutsThem) {
 TEST(X86_64Test, TableEntriesGrantEverything) {
     for (unsigned features = 0; features < 16; ++features) {
         const X86_64 format(feature_set(features));
-        const uint64_t entry = format.table(Frame(0x312345678));
+        const uint64_t entry = format.table(1, Frame(0x312345678));
         EXPECT_EQ(entry, 0x312345678007u);
         // Through a recursive entry the tables must not be seen by user code, nor executed.
         const uint64_t recursive = format.recursive_table(Frame(0x312345678));

@@ -57,6 +57,18 @@ TEST(BootFrames, KeepsToWhatIsReachable) {
     EXPECT_EQ(boot.given_frames(), FrameCount(5));
 }
 
+TEST(BootFrames, GivesAFrameNotAboveAnother) {
+    const auto map = make_map({{1, 99}, {200, 3}});
+    BootFrames boot(*map, everything);
+    EXPECT_EQ(boot.allocate_frame_up_to(Frame(200)).value(), Frame(200));
+    EXPECT_EQ(boot.allocate_frame_up_to(Frame(200)).value(), Frame(99));
+    EXPECT_EQ(boot.allocate_frame_up_to(Frame(50)).value(), Frame(50));
+    EXPECT_EQ(boot.allocate_frame_up_to(Frame(50)).value(), Frame(49));
+    EXPECT_EQ(boot.allocate_frame().value(), Frame(202));
+    EXPECT_EQ(boot.allocate_frame_up_to(Frame(1)).value(), Frame(1));
+    EXPECT_TRUE(fails_with(boot.allocate_frame_up_to(Frame(1)), Error::out_of_frames, 1));
+}
+
 TEST(BootFrames, NothingReachableIsOutOfFrames) {
     const auto map = make_map({{1, 99}});
     BootFrames boot(*map, run_of(100, 50));

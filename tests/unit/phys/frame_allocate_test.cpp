@@ -36,6 +36,9 @@ TEST(FrameAllocate, ServesAsAFrameSource) {
     EXPECT_EQ(machine.free(), 1u);
     EXPECT_TRUE(machine.frames.free_frame(*frame).ok());
     EXPECT_EQ(machine.free(), 2u);
+    EXPECT_EQ(machine.frames.allocate_frame_up_to(Frame(1)).value(), Frame(1));
+    EXPECT_EQ(machine.frames.allocate_frame_up_to(Frame(1)).error(), Error::out_of_frames);
+    EXPECT_EQ(machine.free(), 1u);
 }
 
 TEST(FrameAllocateOrder, NaturallyAlignedUpToGibibytes) {

@@ -283,6 +283,11 @@ TYPED_TEST(PerCpuFramesTest, ServesAFrameSource) {
     const auto frame = this->frames.allocate_frame();
     ASSERT_TRUE(frame.ok());
     EXPECT_TRUE(this->frames.free_frame(*frame).ok());
+    this->frames.drain();
+    const Frame highest(base + 3);
+    const auto low = this->frames.allocate_frame_up_to(highest);
+    ASSERT_TRUE(low.ok());
+    EXPECT_LE(*low, highest);
     EXPECT_EQ(&this->frames.allocator(), &this->machine.frames);
 }
 

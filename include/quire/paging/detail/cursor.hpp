@@ -2,8 +2,8 @@
 // Moves over the entries that decide about a range of pages, in ascending order.
 #pragma once
 
-#include "quire/base/atomic.hpp"
 #include "quire/paging/detail/table_bytes.hpp"
+#include "quire/paging/entry.hpp"
 
 namespace quire::detail {
 
@@ -41,7 +41,7 @@ class Cursor {
     bool is_whole() const { return part() == slot(); }
 
     Entry& entry() const { return entries_[Shape::index(at_, level_)]; }
-    Entry load() const { return atomic::load(entry()); }
+    Entry load() const { return load_entry(entry()); }
     EntryKind kind(Entry entry) const { return bytes_.format().kind(level_, entry); }
     bool is_recursive(Entry entry) const { return bytes_.is_recursive(level_, entry); }
 

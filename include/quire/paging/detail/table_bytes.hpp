@@ -40,6 +40,10 @@ class TableBytes {
     }
 
     bool keeps(unsigned root_index) const { return access_.keeps(root_index); }
+    // Whether entries of that level lead to the same tables as long as the page table lives.
+    bool is_fixed(unsigned level) const {
+        return Format::fixed_root_entries != 0 && level == root_level();
+    }
     // An entry of the root through which the table shows itself.
     bool is_recursive(unsigned level, Entry entry) const {
         return level == root_level() && format_.kind(level, entry) == EntryKind::table &&

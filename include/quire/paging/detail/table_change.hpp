@@ -110,7 +110,7 @@ template <PagingFormat Format, class Access>
 auto FormatPageTable<Format, Access>::split(const Session& session, Cursor& cursor, Entry entry)
     -> Entry {
     const Frame table = reserve_.take(session);
-    const Entry link = format().table(table);
+    const Entry link = format().table(cursor.level(), table);
     // Once more when the CPU has set accessed or dirty meanwhile, so that neither is lost.
     do {
         auto opened = bytes_.open_unlinked(session, table);
@@ -118,7 +118,7 @@ auto FormatPageTable<Format, Access>::split(const Session& session, Cursor& curs
         Entry* const entries = opened->entries();
         for (unsigned index = 0; index < Format::entries; ++index)
             entries[index] = format().part(cursor.level(), entry, index);
-    } while (!atomic::compare_exchange(cursor.entry(), entry, link));
+    } while (!compare_exchange_entry(cursor.entry(), entry, link));
     return link;
 }
 
@@ -142,8 +142,8 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
             cursor.must_descend(split(session, cursor, entry));
             continue;
         }
-        while (changes && !atomic::compare_exchange(cursor.entry(), entry,
-                                                    format().with_protection(entry, protection))) {
+        while (changes && !compare_exchange_entry(cursor.entry(), entry,
+                                                  format().with_protection(entry, protection))) {
         }
         cursor.must_advance();
     }
@@ -161,20 +161,21 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
     while (!cursor.done()) {
         const Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
-        if (kind != EntryKind::empty && !cursor.is_whole()) {
+        const bool stays = !cursor.is_whole() || bytes_.is_fixed(cursor.level());
+        if (kind != EntryKind::empty && stays) {
             const bool leads_down = kind == EntryKind::table;
             cursor.must_descend(leads_down ? entry : split(session, cursor, entry));
             continue;
         }
         if (kind == EntryKind::table) {
             const uint64_t table = format().frame_of(cursor.level(), entry).value();
-            atomic::store(cursor.entry(), format().absent(EntryKind::detached, table));
+            store_entry(cursor.entry(), format().absent(EntryKind::detached, table));
             detached = true;
         } else if (kind == EntryKind::leaf && frames == UnmappedFrames::release) {
             const uint64_t first = format().frame_of(cursor.level(), entry).value();
-            atomic::store(cursor.entry(), format().absent(EntryKind::parked, first));
+            store_entry(cursor.entry(), format().absent(EntryKind::parked, first));
         } else if (kind != EntryKind::empty) {
-            atomic::store(cursor.entry(), Format::empty);
+            store_entry(cursor.entry(), Format::empty);
         }
         cursor.must_advance();
     }
@@ -197,12 +198,13 @@ bool FormatPageTable<Format, Access>::detach_vacant_tables(const Session& sessio
     }
     bool detached = false;
     for (unsigned level = cursor.level(); level < bytes_.root_level(); ++level) {
+        if (bytes_.is_fixed(level + 1)) break;
         if (!is_vacant_table(session, tables[level], level, page)) break;
         auto opened = bytes_.open(session, tables[level + 1], level + 1, page);
         if (!opened.ok()) trap();
         Entry* const entries = opened->entries();
         Entry& entry = entries[Shape::index(page, level + 1)];
-        atomic::store(entry, format().absent(EntryKind::detached, tables[level].value()));
+        store_entry(entry, format().absent(EntryKind::detached, tables[level].value()));
         detached = true;
     }
     return detached;
@@ -216,7 +218,7 @@ bool FormatPageTable<Format, Access>::is_vacant_table(const Session& session, Fr
     if (!opened.ok()) trap();
     const Entry* const entries = opened->entries();
     for (unsigned index = 0; index < Format::entries; ++index) {
-        if (!is_vacant(format().kind(level, atomic::load(entries[index])))) return false;
+        if (!is_vacant(format().kind(level, load_entry(entries[index])))) return false;
     }
     return true;
 }
@@ -237,7 +239,7 @@ void FormatPageTable<Format, Access>::finish(const FlushRequest& request) {
             continue;
         }
         const EntryKind kind = tour_.kind();
-        if (is_vacant(kind) && !detached) atomic::store(tour_.place(), Format::empty);
+        if (is_vacant(kind) && !detached) store_entry(tour_.place(), Format::empty);
         if (kind == EntryKind::parked) {
             give_back(Frame(format().value_of(tour_.entry())), tour_.level());
         } else if (kind == EntryKind::leaf && detached && waiting_ == Waiting::tables_and_frames) {

@@ -16,23 +16,41 @@ template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Status FormatPageTable<Format, Access>::create(FrameSource source) {
     if (table_frames_ != 0) return Failure{Error::in_use, address_of(root()).value()};
+    constexpr size_t tables = 1 + Format::fixed_root_entries;
     const Session session = bytes_.begin();
-    const Status reserved = reserve_.reserve(session, source, 1);
+    Status reserved = reserve_.reserve(session, source, tables - 1);
+    if (reserved.ok()) {
+        reserved = reserve_.reserve(session, source, tables, format().highest_root());
+    }
     if (!reserved.ok()) {
         reserve_.roll_back_reserve(session, source);
         return reserved;
     }
-    const Frame root = reserve_.take(session);
-    auto opened = bytes_.open_unlinked(session, root);
+    const Frame root = reserve_.take(session);  // the last one that was reserved
+    clear_table(session, root);
+    for (unsigned index = 0; index < Format::fixed_root_entries; ++index) {
+        const Frame table = reserve_.take(session);
+        clear_table(session, table);
+        auto opened = bytes_.open_unlinked(session, root);
+        if (!opened.ok()) trap();
+        Entry* const entries = opened->entries();
+        entries[index] = format().table(bytes_.root_level(), table);
+    }
+    source_ = source;
+    bytes_.set_root(root);
+    reach_ = bytes_.reach();
+    table_frames_ = tables;
+    return {};
+}
+
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+void FormatPageTable<Format, Access>::clear_table(const Session& session, Frame table) {
+    auto opened = bytes_.open_unlinked(session, table);
     if (!opened.ok()) trap();
     Entry* const entries = opened->entries();
     for (unsigned index = 0; index < Format::entries; ++index)
         entries[index] = Format::empty;
-    source_ = source;
-    bytes_.set_root(root);
-    reach_ = bytes_.reach();
-    table_frames_ = 1;
-    return {};
 }
 
 template <PagingFormat Format, class Access>
@@ -40,21 +58,27 @@ template <PagingFormat Format, class Access>
 Status FormatPageTable<Format, Access>::destroy() {
     if (table_frames_ == 0) return Failure{Error::out_of_range};
     if (waiting_ != Waiting::nothing) return Failure{Error::busy, address_of(root()).value()};
+    Frame tables[1 + Format::fixed_root_entries];  // the root comes last
+    size_t count = 0;
     {
         const Session session = bytes_.begin();
-        auto opened = bytes_.open(session, root(), bytes_.root_level(), Page(0));
-        if (!opened.ok()) return opened.failure();
-        const Entry* const entries = opened->entries();
-        for (unsigned index = 0; index < Format::entries; ++index) {
-            const Entry entry = atomic::load(entries[index]);
-            if (bytes_.is_recursive(bytes_.root_level(), entry)) continue;
-            const Page page = Shape::first_of_root_entry(format(), index);
-            if (entry != Format::empty) return Failure{Error::in_use, address_of(page).value()};
+        Tour tour(bytes_);
+        tour.start(format().pages());
+        for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
+             step = tour.next(session)) {
+            if (!step.ok()) return step.failure();
+            if (*step == detail::TourStep::leave) {
+                tables[count++] = tour.table();
+            } else if (!bytes_.is_fixed(tour.level())) {
+                return Failure{Error::in_use, address_of(tour.slot().first()).value()};
+            }
         }
     }
     // Only now, when the session is over and the access has let go of the root.
     const Status freed = source_.free_frame(root());
     if (!freed.ok()) return freed;
+    for (size_t i = 0; i + 1 < count; ++i)
+        give_back(tables[i], 0);
     reach_ = PageRange();
     table_frames_ = 0;
     return {};
@@ -62,7 +86,9 @@ Status FormatPageTable<Format, Access>::destroy() {
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Status FormatPageTable<Format, Access>::link_self(unsigned slot) {
+Status FormatPageTable<Format, Access>::link_self(unsigned slot)
+    requires(RecursivePagingFormat<Format>)
+{
     if (table_frames_ == 0 || slot >= Format::entries) return Failure{Error::out_of_range, slot};
     const Session session = bytes_.begin();
     auto opened = bytes_.open(session, root(), bytes_.root_level(), Page(0));
@@ -70,10 +96,10 @@ Status FormatPageTable<Format, Access>::link_self(unsigned slot) {
     Entry* const entries = opened->entries();
     Entry& entry = entries[slot];
     const Page page = Shape::first_of_root_entry(format(), slot);
-    if (atomic::load(entry) != Format::empty) {
+    if (load_entry(entry) != Format::empty) {
         return Failure{Error::already_mapped, address_of(page).value()};
     }
-    atomic::store(entry, format().recursive_table(root()), MemoryOrder::release);
+    store_entry(entry, format().recursive_table(root()), MemoryOrder::release);
     return {};
 }
 
@@ -205,13 +231,13 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
             // It came filled with the table that it is in.
             cursor.must_advance();
         } else if (level == 0 || (cursor.is_whole() && filling_.fits(level))) {
-            atomic::store(cursor.entry(), filling_.entry(level, cursor.at(), cursor.table()));
+            store_entry(cursor.entry(), filling_.entry(level, cursor.at(), cursor.table()));
             cursor.must_advance();
         } else {
             const Frame table = reserve_.take(session);
             prepare_table(session, table, cursor, pages);
-            const Entry link = format().table(table);
-            atomic::store(cursor.entry(), link, MemoryOrder::release);
+            const Entry link = format().table(level, table);
+            store_entry(cursor.entry(), link, MemoryOrder::release);
             // A leaf table is complete; in others there may be slots that need tables in turn.
             if (level == 1) {
                 cursor.must_advance();

@@ -79,6 +79,7 @@ Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
     const Session session = bytes_.begin();
     bytes_.set_root(root);
     size_t tables = 0;
+    unsigned fixed = 0;  // entries of the root that must be there
     Tour tour(bytes_);
     tour.start(format().pages());
     for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
@@ -93,6 +94,10 @@ Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
             return Failure{Error::corrupted, address};
         }
         if (is_vacant(tour.kind())) return Failure{Error::busy, address};
+        if (bytes_.is_fixed(tour.level())) ++fixed;
+    }
+    if (fixed != Format::fixed_root_entries) {
+        return Failure{Error::corrupted, address_of(root).value()};
     }
     source_ = source;
     reach_ = bytes_.reach();
@@ -115,9 +120,9 @@ Status FormatPageTable<Format, Access>::validate() const {
         if (!step.ok()) return step.failure();
         if (*step == detail::TourStep::leave) {
             // A table with nothing in it should have been detached.
-            const bool forgotten = exchange(live[tour.level()], 0) == 0 &&
-                                   tour.link() == detail::TableLink::linked &&
-                                   tour.level() != bytes_.root_level();
+            const bool forgotten =
+                exchange(live[tour.level()], 0) == 0 && tour.link() == detail::TableLink::linked &&
+                tour.level() != bytes_.root_level() && !bytes_.is_fixed(tour.level() + 1);
             if (++tables > table_frames_ || forgotten) {
                 return Failure{Error::corrupted, address_of(tour.first()).value()};
             }

@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 
-#include "quire/base/atomic.hpp"
 #include "quire/paging/detail/cursor.hpp"
 #include "quire/paging/detail/table_bytes.hpp"
 #include "quire/paging/frame_source.hpp"
@@ -30,11 +29,15 @@ class TableReserve {
     TableReserve(const TableReserve&) = delete;
     TableReserve& operator=(const TableReserve&) = delete;
 
-    // Takes frames until there are `count`. Errors: as the source; unreachable (a frame above the
-    // format's highest, or not in reach of the access). The caller rolls back then.
-    [[gnu::noinline]] Status reserve(const Session& session, FrameSource source, size_t count) {
+    // Takes frames until there are `count`, none of the new ones above `highest`. Errors: as the
+    // source; unreachable (a frame above that or the format's highest, or not in reach of the
+    // access). The caller rolls back then.
+    [[gnu::noinline]] Status reserve(const Session& session, FrameSource source, size_t count,
+                                     Frame highest) {
         while (count_ < count) {
-            const auto frame = source.allocate_frame();
+            const bool limited = highest < bytes_.format().highest_frame();
+            const auto frame =
+                limited ? source.allocate_frame_up_to(highest) : source.allocate_frame();
             if (!frame.ok()) return frame.failure();
             const Status added = add(session, *frame);
             if (!added.ok()) {
@@ -44,6 +47,9 @@ class TableReserve {
             }
         }
         return {};
+    }
+    Status reserve(const Session& session, FrameSource source, size_t count) {
+        return reserve(session, source, count, bytes_.format().highest_frame());
     }
     // After a failure: gives back what was taken.
     [[gnu::noinline]] void roll_back_reserve(const Session& session, FrameSource source) {

@@ -2,8 +2,8 @@
 // Visits the entries of a range of pages, and every table that holds one, without recursion.
 #pragma once
 
-#include "quire/base/atomic.hpp"
 #include "quire/paging/detail/table_bytes.hpp"
+#include "quire/paging/entry.hpp"
 
 namespace quire::detail {
 
@@ -66,12 +66,13 @@ class TableTour {
 
     const Stage& stage() const { return stages_[level_]; }
     void enter(unsigned level, Frame table, Page first, TableLink link) {
-        const Page last = first + (Shape::slot_pages(level) * Format::entries - PageCount(1));
         const bool all = link == TableLink::detached;
+        // Without the table's last page, which a root of PAE has past the last address.
+        const bool to_end = Shape::first_of_table(pages_.last(), level) != first;
         const unsigned begin =
             all || pages_.first() < first ? 0 : Shape::index(pages_.first(), level);
         const unsigned end =
-            all || pages_.last() > last ? Format::entries : Shape::index(pages_.last(), level) + 1;
+            all || to_end ? Format::entries : Shape::index(pages_.last(), level) + 1;
         stages_[level] = Stage{table, first, begin, end, link};
         level_ = level;
     }
@@ -123,7 +124,7 @@ Result<TourStep> TableTour<Format, Access>::next(const Session& session) {
         if (!opened.ok()) return opened.failure();
     }
     for (Stage& stage = stages_[level_]; stage.next < stage.end;) {
-        found_ = atomic::load(entries_[stage.next++]);
+        found_ = load_entry(entries_[stage.next++]);
         if (found_ != Format::empty && !bytes_.is_recursive(level_, found_)) return TourStep::entry;
     }
     close();
