@@ -19,8 +19,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "random.hpp"
 #include "subject.hpp"
+#include "support/random.hpp"
 #include "workloads.hpp"
 
 namespace quire::bench {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "fragmentation.hpp"
-#include "stopwatch.hpp"
 #include "subjects.hpp"
+#include "support/stopwatch.hpp"
 #include "workloads.hpp"
 
 namespace quire::bench {

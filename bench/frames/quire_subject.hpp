@@ -12,8 +12,8 @@
 #include "quire/phys/boot_frames.hpp"
 #include "quire/phys/frame_allocator.hpp"
 #include "quire/phys/per_cpu_frames.hpp"
-#include "stopwatch.hpp"
 #include "subject.hpp"
+#include "support/stopwatch.hpp"
 
 namespace quire::bench {
 

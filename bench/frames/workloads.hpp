@@ -8,8 +8,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "random.hpp"
 #include "subject.hpp"
+#include "support/random.hpp"
 
 namespace quire::bench {
 
