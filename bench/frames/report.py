@@ -26,8 +26,11 @@ import targets
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(HERE.parent / "support"))
+import callgrind  # noqa: E402
 import emulator_session as emulator  # noqa: E402
 PROGRAMS = ROOT / "build" / "release" / "bench" / "frames"
+COUNTER = PROGRAMS / "quire_frames_count"
 REFERENCE = "buddy+lock"
 
 TITLES = {
@@ -76,35 +79,6 @@ def run_benchmarks(options):
            "caches", "load_avg", "library_build_type")  # fmt: skip
     context = result.get("context", {})
     return result["benchmarks"], {k: v for k, v in context.items() if k not in own}
-
-
-def count_instructions(subject):
-    """row -> instructions of a step, from the difference of two runs of different length."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / "out"
-        command = [
-            "valgrind",
-            "--tool=callgrind",
-            "--instr-atstart=no",
-            f"--callgrind-out-file={out}",
-            PROGRAMS / "quire_frames_count",
-            subject,
-        ]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode != 0:
-            sys.exit(f"valgrind: {result.stderr.strip().splitlines()[-1:]}")
-        runs = {}
-        dumps = sorted(out.parent.glob("out.*"), key=lambda path: int(path.suffix[1:]))
-        for dump in dumps:
-            text = dump.read_text()
-            what = re.search(r"^desc: Trigger: Client Request: (.*) (\d+)$", text, re.M)
-            total = re.search(r"^totals: (\d+)$", text, re.M)
-            runs.setdefault(what[1], []).append((int(what[2]), int(total[1])))
-    counts = {}
-    for row, pair in runs.items():
-        (few, less), (many, more) = sorted(pair)
-        counts[row] = (more - less) / (many - few)
-    return counts
 
 
 def count_in_kernel():
@@ -307,12 +281,12 @@ def main():
     if "threads" in tables:
         tables["threads"] = scale_threads(tables["threads"])
     subjects = list(dict.fromkeys(s for row in tables.get("steady", {}).values() for s in row))
-    if subjects and shutil.which("valgrind") and (PROGRAMS / "quire_frames_count").exists():
+    if subjects and shutil.which("valgrind") and COUNTER.exists():
         print("counting instructions", flush=True)
         for subject in subjects:
             if subject == "bitmap":
                 continue
-            for row, count in count_instructions(subject).items():
+            for row, count in callgrind.count_instructions(COUNTER, subject).items():
                 rows = tables.setdefault("instructions", {}).setdefault(row, {})
                 rows[subject] = {"least": count}
     if "steady" in tables and options.kernel:
