@@ -4,6 +4,7 @@
 # Link options given to a target go to ld.lld as they stand (-T script, -Map=..., --gc-sections).
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR i686)
+set(QUIRE_ISA i386)
 
 include(${CMAKE_CURRENT_LIST_DIR}/llvm.cmake)
 quire_find_llvm()

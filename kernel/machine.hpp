@@ -55,6 +55,8 @@ void wait_for_input();
 // Names what the CPU offers beyond the baseline ("PSE PGE PAT TSC").
 const char* features_text();
 bool has_large_pages();
+// Whether pages can be kept from being executed.
+bool can_deny_execute();
 
 // The clock with the finest grain: cycles, or 0 when there is none.
 uint64_t cycles();
@@ -82,6 +84,10 @@ void set_page_fault_handler(PageFaultHandler handler, void* context);
 // store leaves the byte as it was.
 bool try_load(uintptr_t address, uint8_t& value);
 bool try_store(uintptr_t address);
+// Calls what is there, which must be a return instruction (return_instruction) if it can be
+// fetched at all; false when the fetch faulted.
+bool try_execute(uintptr_t address);
+extern const uint8_t return_instruction;
 
 // Reads physical memory through the boot mapping; usable as a quire::PhysicalReader until that is
 // dropped. Null when it cannot be shown.

@@ -9,6 +9,7 @@
 #include "options.hpp"
 #include "quire/boot/memory_map.hpp"
 #include "quire/boot/multiboot.hpp"
+#include "quire/boot/pvh.hpp"
 #include "quire/kernel_memory.hpp"
 #include "selftest.hpp"
 #include "show.hpp"
@@ -80,7 +81,10 @@ quire::BootInformation read_boot_information(uint32_t magic, uintptr_t informati
     const auto read = [](PhysicalAddress address, size_t bytes) {
         return machine::read_physical(address, bytes);
     };
-    const auto parsed = parse_multiboot(magic, PhysicalAddress(information), read, builder);
+    BootInformation found;
+    const PhysicalAddress at(information);
+    const Status parsed = magic == pvh_magic ? parse_pvh(at, read, builder, found)
+                                             : parse_multiboot(magic, at, read, builder, found);
     if (!parsed.ok()) stop_for("the boot information cannot be used", parsed.failure());
     const machine::Image image = machine::image();
     const Status reserved =
@@ -89,7 +93,7 @@ quire::BootInformation read_boot_information(uint32_t magic, uintptr_t informati
                         MemoryKind::kernel);
     if (!reserved.ok()) stop_for("the kernel's image cannot be reserved", reserved.failure());
     built = builder.finish(PhysicalAddress(machine::highest_physical()));
-    return *parsed;
+    return found;
 }
 
 void show_beyond_reach() {
@@ -106,9 +110,9 @@ Options greet(const quire::BootInformation& information) {
     const Palette& colors = console().palette();
     print("\n%sQuire%s: the memory management of a kernel, on the bare machine\n", colors.heading,
           colors.plain);
-    print("  booted by %s (%s), CPU features: %s\n", information.protocol,
-          information.loader_name == nullptr ? "no name" : information.loader_name,
-          machine::features_text());
+    print("  booted by %s", information.protocol);
+    if (information.loader_name != nullptr) print(" (%s)", information.loader_name);
+    print("\n  CPU features: %s\n", machine::features_text());
     if (options.has_unknown_word) {
         print("  %sthe command line's word '%s' means nothing here%s\n", colors.warning,
               options.unknown_word, colors.plain);

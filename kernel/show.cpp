@@ -21,6 +21,36 @@ const char* color_of(MemoryKind kind) {
     return kind < MemoryKind::beyond_reach ? colors.dim : colors.warning;
 }
 
+// "0xc0000000-0xc0000fff" in columns of equal width; what needs more than 32 bits is
+// "0xffff820000000000-ffff820000000fff", so that a line has room for the rest.
+void show_addresses(uint64_t first, uint64_t last) {
+    print(first > UINT32_MAX ? "0x%016llx-%016llx" : "0x%08llx-0x%08llx",
+          static_cast<unsigned long long>(first), static_cast<unsigned long long>(last));
+}
+
+// What stands between two columns: less where addresses are wide.
+const char* gap_after(uint64_t address) {
+    return address > UINT32_MAX ? " " : "  ";
+}
+
+// A memory type by name, or where addresses are wide as the manual abbreviates it (SDM 3A, 12.3).
+const char* type_text(MemoryType type, uint64_t address) {
+    if (address <= UINT32_MAX) return to_string(type);
+    switch (type) {
+        case MemoryType::write_back:
+            return "WB";
+        case MemoryType::write_through:
+            return "WT";
+        case MemoryType::write_combining:
+            return "WC";
+        case MemoryType::uncached:
+            return "UC-";
+        case MemoryType::device:
+            return "UC";
+    }
+    return "?";
+}
+
 // Mappings that follow one another with the same attributes and page size.
 class MappingRun {
   public:
@@ -43,16 +73,19 @@ class MappingRun {
         if (pages_ == 0) return;
         const uint64_t page_bytes = bytes_of(first_.pages.count()).value();
         const uint64_t first = address_of(first_.pages.first()).value();
-        print("  0x%08llx-0x%08llx -> ", static_cast<unsigned long long>(first),
-              static_cast<unsigned long long>(first + pages_ * page_bytes - 1));
+        const char* const gap = gap_after(first);
+        print("  ");
+        show_addresses(first, first + pages_ * page_bytes - 1);
+        print(" -> ");
         if (scattered_) {
             print("%-10s", "scattered");
         } else {
             print("0x%08llx",
                   static_cast<unsigned long long>(address_of(first_.frames.first()).value()));
         }
-        print("  %s  %-15s %6llu x %s\n", protection_text(first_.attributes.protection).text,
-              to_string(first_.attributes.type), static_cast<unsigned long long>(pages_),
+        print(first > UINT32_MAX ? "%s%s%s%-3s %5llu x %s\n" : "%s%s%s%-15s %6llu x %s\n", gap,
+              protection_text(first_.attributes.protection).text, gap,
+              type_text(first_.attributes.type, first), static_cast<unsigned long long>(pages_),
               size_text(page_bytes).text);
     }
 
@@ -162,11 +195,11 @@ void show_frames(const FrameAllocator& frames) {
 void show_regions(const AddressSpace& space) {
     space.for_each_region([](const RegionInfo& region) {
         const VirtualRange range = bytes_of(region.pages);
-        print("  0x%08lx-0x%08lx  %9s  %s  %-10s %s\n",
-              static_cast<unsigned long>(range.first().value()),
-              static_cast<unsigned long>(range.last().value()),
-              size_text(range.count().value()).text,
-              protection_text(region.attributes.protection).text, to_string(region.backing),
+        const char* const gap = gap_after(range.first().value());
+        print("  ");
+        show_addresses(range.first().value(), range.last().value());
+        print("%s%9s%s%s%s%-9s %s\n", gap, size_text(range.count().value()).text, gap,
+              protection_text(region.attributes.protection).text, gap, to_string(region.backing),
               region.name);
         return true;
     });

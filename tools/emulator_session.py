@@ -26,11 +26,23 @@ import time
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-KERNEL = pathlib.Path(os.environ.get("QUIRE_KERNEL_IMAGE",
-                                     ROOT / "build" / "i386" / "kernel" / "quire-i386.elf"))
+ARCHITECTURES = ("i386", "x86_64")
 ISO_CACHE = ROOT / "build" / "iso"
 ISO_CACHE_ENTRIES = 24
-GRUB_MODULES = pathlib.Path("/usr/lib/grub/i386-pc")
+# How a kernel for each architecture can be booted; the first is what is meant by no choice.
+BOOTS = {"i386": ("multiboot", "grub"), "x86_64": ("pvh", "grub", "uefi")}
+# The least CPU that each architecture is shown on.
+CPUS = {"i386": "qemu32", "x86_64": "qemu64"}
+# For each way by GRUB: its files, the packages that hold them, and the modules that are wanted.
+GRUBS = {
+    "grub": (pathlib.Path("/usr/lib/grub/i386-pc"), "grub-pc-bin",
+             "normal multiboot2 serial terminal iso9660 biosdisk"),
+    "uefi": (pathlib.Path("/usr/lib/grub/x86_64-efi"), "grub-efi-amd64-bin",
+             "normal multiboot2 serial terminal iso9660 fat part_acorn part_amiga part_apple "
+             "part_bsd part_dfly part_dvh part_gpt part_msdos part_plan part_sun part_sunpc"),
+}
+UEFI_FIRMWARE = (pathlib.Path("/usr/share/OVMF/OVMF_CODE.fd"),
+                 pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd"))
 
 # What the kernel writes to the debug-exit port, as QEMU's exit status: (value << 1) | 1.
 EXIT_MEANINGS = {33: "success", 35: "failure", 37: "panic"}
@@ -44,18 +56,29 @@ class EmulatorError(Exception):
 
 @dataclasses.dataclass
 class Options:
+    arch: str = "i386"  # or x86_64
     memory: str = "128M"
-    boot: str = "multiboot"  # or grub
+    boot: str = ""  # one of BOOTS[arch]; the first when empty
     access: str = "direct"  # or recursive, window
     tour: bool = False
     color: bool = True
     extra_arguments: str = ""  # more words for the kernel's command line
-    cpu: str = "qemu32"  # a model as QEMU names them, with features added and taken away
-    kernel: pathlib.Path = KERNEL
-    modules: tuple = ()  # files for the boot loader to load; with multiboot only
+    cpu: str = ""  # a model as QEMU names them, with features added and taken away
+    kernel: pathlib.Path = None
+    modules: tuple = ()  # files for the boot loader to load; with multiboot and pvh only
     gdb: bool = False
     display: str = "none"
     count_instructions: bool = False  # the CPU's cycle counter counts those, and nothing else
+
+    def __post_init__(self):
+        if self.arch not in ARCHITECTURES:
+            raise EmulatorError(f"--arch {self.arch}: give one of {', '.join(ARCHITECTURES)}")
+        self.boot = self.boot or BOOTS[self.arch][0]
+        if self.boot not in BOOTS[self.arch]:
+            raise EmulatorError(f"--boot {self.boot}: a kernel for {self.arch} is booted by "
+                                f"{', '.join(BOOTS[self.arch])}")
+        self.cpu = self.cpu or CPUS[self.arch]
+        self.kernel = pathlib.Path(self.kernel or kernel_image(self.arch))
 
     def command_line(self):
         words = [f"access={self.access}"]
@@ -68,6 +91,12 @@ class Options:
         return " ".join(words)
 
 
+def kernel_image(arch):
+    """The reference kernel for an architecture, as it is built."""
+    built = ROOT / "build" / arch / "kernel" / f"quire-{arch}.elf"
+    return pathlib.Path(os.environ.get("QUIRE_KERNEL_IMAGE", built))
+
+
 def check_memory(text):
     """A size as QEMU takes it: a number and M or G."""
     if not re.fullmatch(r"[1-9][0-9]{0,6}[MG]", text):
@@ -77,14 +106,22 @@ def check_memory(text):
     return text
 
 
-def find_emulator():
-    path = shutil.which("qemu-system-i386")
+def find_emulator(arch):
+    path = shutil.which(f"qemu-system-{arch}")
     if path is None:
         raise EmulatorError(
-            "qemu-system-i386 is not installed. Install it with\n"
+            f"qemu-system-{arch} is not installed. Install it with\n"
             "    apt-get install qemu-system-x86\n"
             "or see the same tour without an emulator: ./quire run --sim")
     return path
+
+
+def find_firmware():
+    """UEFI for the emulated machine."""
+    for path in UEFI_FIRMWARE:
+        if path.exists():
+            return path
+    raise EmulatorError("--boot uefi needs UEFI for the emulator: apt-get install ovmf")
 
 
 def make_iso(options):
@@ -98,28 +135,30 @@ def make_iso(options):
         f"    multiboot2 /boot/quire.elf {options.command_line()}\n"
         "    boot\n"
         "}\n")
-    digest = hashlib.sha256(options.kernel.read_bytes() + config.encode()).hexdigest()[:16]
+    folder, package, modules = GRUBS[options.boot]
+    digest = hashlib.sha256(options.kernel.read_bytes() + config.encode() +
+                            options.boot.encode()).hexdigest()[:16]
     iso = ISO_CACHE / f"quire-{digest}.iso"
     if iso.exists():
         iso.touch()
         return iso
-    for tool, package in (("grub-mkrescue", "grub-common"), ("xorriso", "xorriso"),
-                          ("mformat", "mtools")):
+    for tool, owner in (("grub-mkrescue", "grub-common"), ("xorriso", "xorriso"),
+                        ("mformat", "mtools")):
         if shutil.which(tool) is None:
-            raise EmulatorError(f"--boot grub needs {tool}: apt-get install {package} grub-pc-bin")
-    if not GRUB_MODULES.is_dir():
-        raise EmulatorError("--boot grub needs GRUB's files for a PC: apt-get install grub-pc-bin")
+            raise EmulatorError(
+                f"--boot {options.boot} needs {tool}: apt-get install {owner} {package}")
+    if not folder.is_dir():
+        raise EmulatorError(f"--boot {options.boot} needs GRUB's files: apt-get install {package}")
     ISO_CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ISO_CACHE) as folder:
-        boot = pathlib.Path(folder) / "image" / "boot"
+    with tempfile.TemporaryDirectory(dir=ISO_CACHE) as scratch:
+        boot = pathlib.Path(scratch) / "image" / "boot"
         (boot / "grub").mkdir(parents=True)
         shutil.copyfile(options.kernel, boot / "quire.elf")
         (boot / "grub" / "grub.cfg").write_text(config)
-        made = pathlib.Path(folder) / "made.iso"
+        made = pathlib.Path(scratch) / "made.iso"
         run = subprocess.run(
-            ["grub-mkrescue", f"--directory={GRUB_MODULES}", "--fonts=", "--locales=",
-             "--themes=", "--install-modules=normal multiboot2 serial terminal iso9660 biosdisk",
-             "-o", str(made), str(boot.parent)],
+            ["grub-mkrescue", f"--directory={folder}", "--fonts=", "--locales=",
+             "--themes=", f"--install-modules={modules}", "-o", str(made), str(boot.parent)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
         if run.returncode != 0 or not made.exists():
             raise EmulatorError(f"grub-mkrescue failed:\n{run.stdout}")
@@ -133,9 +172,10 @@ def make_iso(options):
 def emulator_command(options):
     """QEMU's arguments, but for where the serial line and the monitor go."""
     if not options.kernel.exists():
-        raise EmulatorError(f"the kernel is not built ({options.kernel}); tools/build i386")
+        raise EmulatorError(
+            f"the kernel is not built ({options.kernel}); tools/build {options.arch}")
     command = [
-        find_emulator(),
+        find_emulator(options.arch),
         "-accel", os.environ.get("QUIRE_ACCEL", "tcg"),
         "-cpu", options.cpu,
         "-m", check_memory(options.memory),
@@ -144,7 +184,9 @@ def emulator_command(options):
         "-nic", "none",
         "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
     ]
-    if options.boot == "grub":
+    if options.boot == "uefi":
+        command += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={find_firmware()}"]
+    if options.boot in GRUBS:
         command += ["-boot", "d", "-cdrom", str(make_iso(options))]
     else:
         command += ["-kernel", str(options.kernel), "-append", options.command_line()]

@@ -32,10 +32,16 @@ Result<BootBytes> read_string(PhysicalReader read, PhysicalAddress address);
 // Error::bad_boot_information, with the first, when it reaches into the second.
 Status add_lower_and_upper(MemoryMapBuilder& builder, uint32_t lower_kib, uint32_t upper_kib);
 
-// Lists a module and reserves its memory. Errors: bad_boot_information (it ends before it starts),
-// too_many.
+// Lists a module and reserves its memory. Error: too_many.
+Status add_module(MemoryMapBuilder& builder, BootInformation& information,
+                  const PhysicalRange& range, const char* command_line);
+// The same for a module as Multiboot names it. Also bad_boot_information (it ends before it
+// starts).
 Status add_module(MemoryMapBuilder& builder, BootInformation& information, uint32_t first,
                   uint32_t end, const char* command_line);
+
+// Nothing is known yet.
+void clear(BootInformation& information);
 
 Status parse_multiboot1(PhysicalAddress address, PhysicalReader read, MemoryMapBuilder& builder,
                         BootInformation& information);

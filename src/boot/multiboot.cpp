@@ -45,14 +45,25 @@ Status add_lower_and_upper(MemoryMapBuilder& builder, uint32_t lower_kib, uint32
 Status add_module(MemoryMapBuilder& builder, BootInformation& information, uint32_t first,
                   uint32_t end, const char* command_line) {
     if (end < first) return Failure{Error::bad_boot_information, first};
-    if (information.module_count == boot_module_capacity) return Failure{Error::too_many, first};
     const PhysicalRange range(PhysicalAddress(first), Bytes(end - first));
+    return add_module(builder, information, range, command_line);
+}
+
+Status add_module(MemoryMapBuilder& builder, BootInformation& information,
+                  const PhysicalRange& range, const char* command_line) {
+    if (information.module_count == boot_module_capacity) {
+        return Failure{Error::too_many, range.first().value()};
+    }
     if (!range.empty()) {
         const Status reserved = builder.reserve(range, MemoryKind::module);
         if (!reserved.ok()) return reserved;
     }
     information.modules[information.module_count++] = BootModule{range, command_line};
     return {};
+}
+
+void clear(BootInformation& information) {
+    information = nothing_known;
 }
 
 }  // namespace detail
@@ -68,7 +79,7 @@ Status parse_multiboot(uint32_t magic, PhysicalAddress address, PhysicalReader r
                        MemoryMapBuilder& builder, BootInformation& information) {
     const bool first_protocol = magic == multiboot1_magic;
     if (!first_protocol && magic != multiboot2_magic) return Failure{Error::bad_argument, magic};
-    information = detail::nothing_known;
+    detail::clear(information);
     information.protocol = first_protocol ? "Multiboot 1" : "Multiboot 2";
     const Status parsed = first_protocol
                               ? detail::parse_multiboot1(address, read, builder, information)

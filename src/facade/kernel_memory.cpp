@@ -153,7 +153,7 @@ Status KernelMemory::keep_unmapped(const PageRange& pages, const char* name) {
 // What the direct map shows, and the addresses between, at which nothing else is to appear.
 Status KernelMemory::adopt_direct_map(const KernelParts& parts) {
     if (reach_ != TableReach::direct) return {};
-    constexpr const char* hole = "direct map, no RAM here";
+    constexpr const char* hole = "no RAM here";
     PageRange rest = parts.layout.direct_map;
     for (ShownRuns runs(parts.map, shown_frames(parts)); runs.next();) {
         const PageRange pages = runs.pages(parts.layout.direct_map);

@@ -3,9 +3,9 @@
 
 import re
 
-from machine import KERNEL, Options, Session, check
+from machine import EXAMPLES, Options, Session, check
 
-C_KERNEL = KERNEL.parent.parent / "examples" / "c-kernel" / "c-kernel.elf"
+C_KERNEL = EXAMPLES / "c-kernel" / "c-kernel.elf"
 
 
 def c_kernel(memory):

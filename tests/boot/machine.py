@@ -6,9 +6,10 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
-from emulator_session import KERNEL, ROOT, Options, Session  # noqa: E402
+from emulator_session import ROOT, Options, Session, kernel_image  # noqa: E402
 
 PAGE = 4096
+EXAMPLES = kernel_image("i386").parent.parent / "examples"
 PROMPT = "quire> "
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -49,8 +50,8 @@ def entries(lines):
     return [(int(m[1], 16), int(m[2], 16), m[3].strip()) for m in found if m]
 
 
-MAPPING = re.compile(r"^  0x([0-9a-f]{8})-0x([0-9a-f]{8}) -> 0x([0-9a-f]{8,})  ([rwxug-]{5})  "
-                     r"(\S+(?: \S+)*?)\s+(\d+) x (\d+) (KiB|MiB)$")
+MAPPING = re.compile(r"^  0x([0-9a-f]{8,16})-(?:0x)?([0-9a-f]{8,16}) -> 0x([0-9a-f]{8,}) "
+                     r"+([rwxug-]{5}) +(\S+) +(\d+) x (\d+) (KiB|MiB|GiB)$")
 
 
 def mappings(text):

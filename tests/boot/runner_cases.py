@@ -33,6 +33,12 @@ def errors():
               f"--mem {memory}: {wrong.stderr}")
     access = run("--access", "telepathy")
     check(access.returncode == 2 and "telepathy" in access.stderr, "a bad access is taken")
+    arch = run("--arch", "pdp11")
+    check(arch.returncode == 2 and "pdp11" in arch.stderr, "a bad architecture is taken")
+    for arch, boot in (("i386", "pvh"), ("i386", "uefi"), ("x86_64", "multiboot")):
+        wrong = run("--arch", arch, "--boot", boot)
+        check(wrong.returncode == 2 and f"a kernel for {arch} is booted by" in wrong.stderr,
+              f"{arch} by {boot}: {wrong.stderr}")
     unbuilt = run("--tour", QUIRE_KERNEL_IMAGE="/nonexistent/kernel")
     check(unbuilt.returncode == 2 and "not built" in unbuilt.stderr, f"unbuilt: {unbuilt.stderr}")
 

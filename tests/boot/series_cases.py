@@ -4,9 +4,8 @@ emulator gives them, with one another, and with what stands on their text screen
 
 import re
 
-from machine import KERNEL, PAGE, Options, Session, check
+from machine import EXAMPLES, PAGE, Options, Session, check
 
-EXAMPLES = KERNEL.parent.parent / "examples"
 SERIES_KERNEL = EXAMPLES / "series-kernel" / "series-kernel.elf"
 SERIES_KERNEL_FLAT = EXAMPLES / "series-kernel" / "series-kernel-flat.elf"
 SERIES_RECURSIVE = EXAMPLES / "series-recursive" / "series-recursive.elf"

@@ -62,8 +62,12 @@ def check_identity_gone(text):
     check("faults" in lines, f"the boot mapping still serves: {lines}")
 
 
-def tour(memory, access, boot):
-    with Session(Options(memory=memory, access=access, boot=boot, tour=True), limit=180) as machine:
+PROTOCOLS = {"multiboot": "Multiboot 1", "pvh": "PVH", "grub": "Multiboot 2", "uefi": "Multiboot 2"}
+
+
+def tour(arch, memory, access, boot, cpu=""):
+    options = Options(arch=arch, memory=memory, access=access, boot=boot, cpu=cpu, tour=True)
+    with Session(options, limit=180) as machine:
         verdict = machine.wait_for_exit()
         text = machine.text
         check(verdict == "success", f"the machine ended with {verdict}:\n{machine.tail(40)}")
@@ -75,9 +79,11 @@ def tour(memory, access, boot):
         check_identity_gone(text)
         check_width(text)
         beyond = "512 MiB of RAM lie beyond the reach" in text
-        check(beyond == (memory == "3584M"), f"beyond reach reported: {beyond}")
-        protocol = {"multiboot": "Multiboot 1", "grub": "Multiboot 2"}[boot]
-        check(protocol in text, f"the console does not say {protocol}")
+        check(beyond == (arch == "i386" and memory == "3584M"), f"beyond reach reported: {beyond}")
+        check(f"booted by {PROTOCOLS[boot]}" in text, f"it was not booted by {PROTOCOLS[boot]}")
+        if arch == "x86_64":
+            levels = "5 levels" if "la57=on" in cpu else "4 levels"
+            check(f"CPU features: {levels} NX" in text, f"the console does not say {levels} NX")
 
 
 def plain_cpu(access):
@@ -114,10 +120,17 @@ def readme():
 def cases():
     for memory in MEMORIES:
         for access in ACCESSES:
-            yield f"tour/{memory}/{access}/multiboot", tour, memory, access, "multiboot"
+            yield f"tour/{memory}/{access}/multiboot", tour, "i386", memory, access, "multiboot"
     yield "tour/README", readme
     for access in ACCESSES:
         yield f"tour/plain CPU/{access}", plain_cpu, access
     for memory, access in (("8M", "window"), ("128M", "direct"), ("128M", "recursive"),
                            ("3584M", "direct")):
-        yield f"tour/{memory}/{access}/grub", tour, memory, access, "grub"
+        yield f"tour/{memory}/{access}/grub", tour, "i386", memory, access, "grub"
+    for memory, access, boot in (("8M", "window", "pvh"), ("128M", "direct", "pvh"),
+                                 ("128M", "recursive", "pvh"), ("5G", "window", "pvh"),
+                                 ("128M", "window", "grub"), ("128M", "direct", "uefi")):
+        yield f"tour/x86_64/{memory}/{access}/{boot}", tour, "x86_64", memory, access, boot
+    for access in ACCESSES:
+        yield (f"tour/x86_64/5 levels/{access}", tour, "x86_64", "128M", access, "pvh",
+               "max,la57=on")

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "quire/boot/pvh.hpp"
 #include "unit/boot/map_oracle.hpp"
 
 namespace quire::test {
@@ -46,9 +47,12 @@ void parse_and_check(uint32_t magic, uint64_t base, const uint8_t* data, size_t 
     const FuzzedMemory memory(base, data, size);
     const auto map = std::make_unique<MemoryMap>();
     MemoryMapBuilder builder(*map);
-    const auto parsed = parse_multiboot(magic, PhysicalAddress(base), memory, builder);
+    BootInformation said;
+    const Status parsed =
+        magic == pvh_magic ? parse_pvh(PhysicalAddress(base), memory, builder, said)
+                           : parse_multiboot(magic, PhysicalAddress(base), memory, builder, said);
     if (!parsed.ok()) {
-        switch (parsed.error()) {
+        switch (parsed.failure().error) {
             case Error::bad_boot_information:
             case Error::truncated:
             case Error::too_many:
@@ -65,7 +69,7 @@ void parse_and_check(uint32_t magic, uint64_t base, const uint8_t* data, size_t 
         broken("finish and the map disagree on whether memory is usable");
     }
     if (!parsed.ok()) return;
-    check(*parsed, *map);
+    check(said, *map);
     const MemoryEntry* information = map->find(PhysicalAddress(base));
     if (information == nullptr || information->kind < MemoryKind::boot_information) {
         broken("boot information that is not reserved");

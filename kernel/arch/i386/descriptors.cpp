@@ -3,12 +3,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "traps.hpp"
+#include "../../console.hpp"
+#include "../x86/traps.hpp"
+#include "double_fault_table.hpp"
 
 extern "C" {
 extern const uint32_t trap_entries[32];
 extern const uint32_t device_entries[3];
 void double_fault_entry();
+[[noreturn]] void handle_double_fault();
 }
 
 namespace kernel::traps {
@@ -137,8 +140,17 @@ void set_double_fault_table(uint32_t cr3) {
     double_fault_task.cr3 = cr3;
 }
 
-InterruptedState interrupted_by_double_fault() {
-    return {task.eip, task.esp, task.ebp};
+void print_registers(const TrapFrame& frame) {
+    print("  eax %08x  ebx %08x  ecx %08x  edx %08x\n", frame.eax, frame.ebx, frame.ecx, frame.edx);
+    print("  esi %08x  edi %08x  ebp %08x  esp %08x\n", frame.esi, frame.edi, frame.ebp,
+          static_cast<uint32_t>(frame.stack_pointer()));
+    print("  eflags %08x\n", frame.eflags);
 }
 
 }  // namespace kernel::traps
+
+// The task switch has saved where the CPU was.
+void handle_double_fault() {
+    using namespace kernel::traps;
+    report_double_fault({task.eip, task.esp, task.ebp});
+}

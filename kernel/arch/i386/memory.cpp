@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Where things go in the kernel's gigabyte, and the three ways to assemble the memory managers on
-// this machine.
+// Where things go in the kernel's gigabyte, and the page-table format.
 #include <stdint.h>
 
-#include "../../machine.hpp"
-#include "boot_window.hpp"
-#include "quire/kernel_memory_on.hpp"
+#include "../x86/managers.hpp"
+#include "double_fault_table.hpp"
 #include "quire/paging/x86/cpu.hpp"
 #include "quire/paging/x86_32.hpp"
-#include "text_screen.hpp"
-#include "traps.hpp"
 
 namespace kernel::machine {
 namespace {
@@ -24,11 +20,7 @@ struct Cpu : X86Cpu {
     }
 };
 
-constexpr PageRange pages_between(uintptr_t first, uintptr_t last) {
-    return PageRange::between(page_of(VirtualAddress(first)), page_of(VirtualAddress(last)));
-}
-
-// The last five slots of the root, 4 MiB each.
+// Slots of the root, 4 MiB each.
 constexpr unsigned self_slot = 1023;
 constexpr unsigned foreign_slot = 1022;
 constexpr unsigned scratch_slot = 1021;
@@ -54,32 +46,7 @@ constexpr KernelLayout layout = make_layout();
 
 SingleCpuInvalidator<Cpu> invalidator;
 
-constinit KernelMemoryOn<X86_32, Cpu, TableReach::direct> direct_memory;
-constinit KernelMemoryOn<X86_32, Cpu, TableReach::recursive> recursive_memory;
-constinit KernelMemoryOn<X86_32, Cpu, TableReach::window> window_memory;
-
-FixedMapping fixed_mapping(uintptr_t begin, uintptr_t end, Protection protection, MemoryType type,
-                           const char* name) {
-    const PageRange pages = pages_between(begin, end - 1);
-    const PhysicalAddress physical(begin - image().virtual_offset);
-    return FixedMapping{pages, frame_of(physical), {protection | Protection::global, type}, name};
-}
-
-FixedMapping data_mapping(uintptr_t begin, uintptr_t end, const char* name) {
-    return fixed_mapping(begin, end, read_write, MemoryType::write_back, name);
-}
-
-template <class Memory>
-Result<KernelMemory*> start(Memory& memory, const KernelParts& parts) {
-    const X86_32 format(x86_features());
-    const PageRange window(
-        page_of(VirtualAddress(boot_window::base + boot_window::reading_pages * page_size)),
-        PageCount(boot_window::building_pages));
-    const Status started =
-        memory.start(parts, format, BootWindow<X86_32>{window, boot_window::building_entries()});
-    if (!started.ok()) return started.failure();
-    return static_cast<KernelMemory*>(&memory);
-}
+constinit Managers<X86_32, Cpu> managers;
 
 }  // namespace
 
@@ -89,36 +56,8 @@ uint64_t highest_physical() {
     return address_of(X86_32::highest_frame()).value() + page_size - 1;
 }
 
-const unsigned char* read_physical(PhysicalAddress address, size_t bytes) {
-    return boot_window::show(address.value(), bytes);
-}
-
 Result<KernelMemory*> start_memory(const MemoryMap& map, TableReach reach, Platform& platform) {
-    const Image here = image();
-    const ImageSection& text = here.sections[0];
-    const ImageSection& rodata = here.sections[1];
-    const ImageSection& data = here.sections[2];
-    const uintptr_t screen = TextScreen::physical + here.virtual_offset;
-    const FixedMapping fixed[] = {
-        fixed_mapping(screen, screen + page_size, read_write, MemoryType::uncached, "text screen"),
-        fixed_mapping(text.begin, text.end, read_execute, MemoryType::write_back, "kernel text"),
-        fixed_mapping(rodata.begin, rodata.end, read_only, MemoryType::write_back, "kernel rodata"),
-        data_mapping(data.begin, here.stack_guard, "kernel data"),
-        fixed_mapping(here.stack_guard, here.stack_begin, Protection::none, MemoryType::write_back,
-                      "stack guard"),
-        data_mapping(here.stack_begin, here.stack_end, "kernel stack"),
-        data_mapping(here.stack_end, data.end, "kernel data"),
-    };
-    const KernelParts parts{map, layout, fixed, platform, invalidator, {}};
-    switch (reach) {
-        case TableReach::direct:
-            return start(direct_memory, parts);
-        case TableReach::recursive:
-            return start(recursive_memory, parts);
-        case TableReach::window:
-            return start(window_memory, parts);
-    }
-    return Error::bad_argument;
+    return managers.start(map, layout, reach, platform, invalidator, X86_32(x86_features()));
 }
 
 }  // namespace kernel::machine

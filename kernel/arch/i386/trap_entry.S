@@ -126,6 +126,22 @@ access_failed:
         xorl    %eax, %eax
         ret
 
+// A call of code that may not be there to fetch: a page fault at the address itself, with the
+// return address still on the stack, continues at call_failed.
+        .globl try_call
+        .type try_call, @function
+try_call:                               // int try_call(uintptr_t address)
+        call    *4(%esp)
+        .globl call_returned
+call_returned:
+        movl    $1, %eax
+        ret
+        .globl call_failed
+call_failed:
+        addl    $4, %esp
+        xorl    %eax, %eax
+        ret
+
         .section .fixups, "a", @progbits
         .long load_instruction, access_failed
         .long store_instruction, access_failed

@@ -100,6 +100,11 @@ bool has_large_pages() {
     return true;
 }
 
+// The 32-bit format has no way to say it.
+bool can_deny_execute() {
+    return false;
+}
+
 uint64_t cycles() {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
@@ -126,6 +131,11 @@ bool try_load(uintptr_t address, uint8_t& value) {
 bool try_store(uintptr_t address) {
     const auto probe = booted->machine().probe_load<uint8_t>(address);
     return probe.ok() && booted->machine().probe_store<uint8_t>(address, *probe.value).ok();
+}
+
+const uint8_t return_instruction = 0xC3;
+bool try_execute(uintptr_t address) {
+    return booted->machine().probe_fetch(address).ok();
 }
 
 const unsigned char* read_physical(quire::PhysicalAddress address, size_t bytes) {

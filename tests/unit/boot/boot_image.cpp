@@ -87,6 +87,29 @@ BootImage multiboot1_image() {
     return image;
 }
 
+BootImage pvh_image() {
+    using Layout = PvhLayout;
+    BootImage image;
+    ByteWriter map;
+    map.u64(0).u64(0x9fc00).u32(1).u32(0);
+    map.u64(0x9fc00).u64(0x400).u32(2).u32(0);
+    map.u64(0x100000).u64(0x7ee0000).u32(1).u32(0);
+    map.u64(0x7fe0000).u64(0x20000).u32(2).u32(0);
+    image.put(Layout::map, map);
+    ByteWriter modules;
+    modules.u64(0x200000).u64(0x1800).u64(Layout::module_names).u64(0);
+    modules.u64(0x300000).u64(0x1000).u64(0).u64(0);
+    image.put(Layout::modules, modules);
+    image.put(Layout::command_line, ByteWriter().text("quire --tour"));
+    image.put(Layout::module_names, ByteWriter().text("initrd"));
+    ByteWriter information;
+    information.u32(0x336ec578).u32(1).u32(0).u32(2);
+    information.u64(Layout::modules).u64(Layout::command_line).u64(0xf5a00);
+    information.u64(Layout::map).u32(4).u32(0);
+    image.put(Layout::information, information);
+    return image;
+}
+
 ByteWriter multiboot2_information() {
     ByteWriter out;
     out.u32(0).u32(0);

@@ -65,5 +65,15 @@ BootImage multiboot1_image();
 // The same machine, in a Multiboot 2 information at an address.
 inline constexpr uint64_t multiboot2_at = 0x10000;
 ByteWriter multiboot2_information();
+// And in a PVH start information, with its parts, at `pvh_at`.
+inline constexpr uint64_t pvh_at = 0x7000;
+struct PvhLayout {
+    static constexpr uint64_t information = pvh_at;
+    static constexpr uint64_t map = 0x7100;
+    static constexpr uint64_t modules = 0x7200;
+    static constexpr uint64_t command_line = 0x7300;
+    static constexpr uint64_t module_names = 0x7400;
+};
+BootImage pvh_image();
 
 }  // namespace quire::test

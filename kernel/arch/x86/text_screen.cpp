@@ -19,10 +19,22 @@ constexpr uint16_t crtc_data = 0x3D5;
 constexpr uint8_t cursor_high = 0x0E;
 constexpr uint8_t cursor_low = 0x0F;
 
+// The graphics controller's miscellaneous register, bit 0: pixels, not characters. Where there is
+// no VGA at all, nobody drives the bus and every bit reads as one.
+constexpr uint16_t graphics_index = 0x3CE;
+constexpr uint16_t graphics_data = 0x3CF;
+constexpr uint8_t graphics_miscellaneous = 0x06;
+constexpr uint8_t draws_pixels = 0x01;
+
 }  // namespace
 
 TextScreen& text_screen() {
     return the_screen;
+}
+
+bool TextScreen::is_there() {
+    cpu::write_port_8(graphics_index, graphics_miscellaneous);
+    return (cpu::read_port_8(graphics_data) & draws_pixels) == 0;
 }
 
 void TextScreen::move(void* cells) {

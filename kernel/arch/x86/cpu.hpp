@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "quire/paging/x86/cpu.hpp"
+
 namespace kernel::cpu {
 
 inline void write_port_8(uint16_t port, uint8_t value) {
@@ -20,15 +22,15 @@ inline uint8_t read_port_8(uint16_t port) {
     return value;
 }
 
-inline uint32_t read_cr0() {
-    uint32_t value;
+inline uintptr_t read_cr0() {
+    uintptr_t value;
     asm volatile("mov %%cr0, %0" : "=r"(value));
     return value;
 }
 
 // The address that the last page fault was about.
-inline uint32_t read_cr2() {
-    uint32_t value;
+inline uintptr_t read_cr2() {
+    uintptr_t value;
     asm volatile("mov %%cr2, %0" : "=r"(value));
     return value;
 }
@@ -38,33 +40,32 @@ inline void invalidate_page(uintptr_t address) {
     asm volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
-// CPUID leaf 1, EDX bit 4 (SDM 2A, CPUID). Every i686 has CPUID.
+// CPUID leaf 1, EDX bit 4 (SDM 2A, CPUID).
 inline bool has_time_stamp_counter() {
-    uint32_t eax = 1;
-    uint32_t ebx = 0;
-    uint32_t ecx = 0;
-    uint32_t edx = 0;
-    asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    return (edx & (1u << 4)) != 0;
+    return (quire::x86::cpuid(1).edx & (1u << 4)) != 0;
 }
 
 // CPU cycles since reset. Needs has_time_stamp_counter().
 inline uint64_t read_time_stamp() {
-    uint64_t value;
-    asm volatile("rdtsc" : "=A"(value));
-    return value;
+    uint32_t low;
+    uint32_t high;
+    asm volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t{high} << 32) | low;
 }
 
 inline void disable_interrupts() {
     asm volatile("cli" : : : "memory");
 }
+inline void enable_interrupts() {
+    asm volatile("sti" : : : "memory");
+}
 // The flags register, which says whether interrupts are enabled, and back.
-inline uint32_t read_flags() {
-    uint32_t flags;
+inline uintptr_t read_flags() {
+    uintptr_t flags;
     asm volatile("pushf\n\tpop %0" : "=r"(flags));
     return flags;
 }
-inline void write_flags(uint32_t flags) {
+inline void write_flags(uintptr_t flags) {
     asm volatile("push %0\n\tpopf" : : "r"(flags) : "memory", "cc");
 }
 inline void halt() {

@@ -3,14 +3,14 @@
 
 #include "cpu.hpp"
 
-extern "C" uint32_t boot_window_table[1024];
+extern "C" kernel::isa::Entry boot_window_table[kernel::boot_window::pages];
 
 namespace kernel::boot_window {
 namespace {
 
 constexpr uint64_t page_bytes = 4096;
-constexpr uint64_t reach = uint64_t{1} << 32;
-constexpr uint32_t present = 0x001;
+constexpr uint64_t reach = isa::boot_window_reach;
+constexpr isa::Entry present = 0x001;
 
 // The window is filled by stretches: a request starts one unless its first byte is shown already.
 // So an address that was given out once stays where it is when more bytes behind it are asked for.
@@ -32,7 +32,7 @@ void start_stretch(uint64_t first) {
         const uint64_t frame_address = first + i * page_bytes;
         if (frame_address >= reach) break;
         const size_t page = used * stretch_pages + i;
-        boot_window_table[page] = static_cast<uint32_t>(frame_address) | present;
+        boot_window_table[page] = static_cast<isa::Entry>(frame_address) | present;
         cpu::invalidate_page(base + page * page_bytes);
     }
     ++used;
@@ -54,7 +54,7 @@ const unsigned char* show(uint64_t address, size_t bytes) {
     return reinterpret_cast<const unsigned char*>(base + index * stretch_bytes + offset);
 }
 
-uint32_t* building_entries() {
+isa::Entry* building_entries() {
     return boot_window_table + reading_pages;
 }
 

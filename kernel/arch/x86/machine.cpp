@@ -6,7 +6,8 @@
 
 #include "../../console.hpp"
 #include "cpu.hpp"
-#include "quire/paging/x86/cpu.hpp"
+#include "isa.hpp"
+#include "quire/base/text.hpp"
 #include "serial.hpp"
 #include "text_screen.hpp"
 #include "traps.hpp"
@@ -30,7 +31,7 @@ extern const char kernel_stack_end[];
 namespace kernel::machine {
 namespace {
 
-constinit quire::X86Features features;
+constinit isa::Features features;
 constinit bool has_cycles = false;
 
 // QEMU's isa-debug-exit: the emulator exits with (value << 1) | 1.
@@ -38,6 +39,7 @@ constexpr uint16_t debug_exit_port = 0xF4;
 constexpr uint32_t exit_values[] = {0x10, 0x11, 0x12};
 
 constexpr unsigned backtrace_depth = 12;
+constexpr unsigned addresses_a_line = sizeof(uintptr_t) == 4 ? 6 : 3;
 
 uintptr_t address(const char* symbol) {
     return reinterpret_cast<uintptr_t>(symbol);
@@ -64,31 +66,23 @@ Image image() {
 
 void initialize() {
     traps::initialize();
-    features = quire::x86_features();
-    quire::x86_enable(features);
+    features = isa::find_features();
+    isa::enable(features);
     has_cycles = cpu::has_time_stamp_counter();
     serial::initialize();
-    text_screen().move(
-        reinterpret_cast<void*>(TextScreen::physical + address(kernel_virtual_offset)));
-    text_screen().clear();
+    if (TextScreen::is_there()) {
+        text_screen().move(
+            reinterpret_cast<void*>(TextScreen::physical + address(kernel_virtual_offset)));
+        text_screen().clear();
+    }
 }
 
 ConsoleSink& serial_sink() {
     return serial::sink();
 }
 ConsoleSink* screen_sink() {
-    return &text_screen();
+    return TextScreen::is_there() ? &text_screen() : nullptr;
 }
-uintptr_t screen_physical() {
-    return TextScreen::physical;
-}
-size_t screen_bytes() {
-    return TextScreen::bytes;
-}
-void move_screen(void* mapped_at) {
-    text_screen().move(mapped_at);
-}
-
 int read_input() {
     return serial::read();
 }
@@ -97,33 +91,30 @@ void wait_for_input() {
 }
 
 const char* features_text() {
-    // Indexed by the features' bits.
-    static constexpr const char* names[16] = {
-        "none",    "PSE",         "PGE",         "PSE PGE",        "PAT",     "PSE PAT",
-        "PGE PAT", "PSE PGE PAT", "TSC",         "PSE TSC",        "PGE TSC", "PSE PGE TSC",
-        "PAT TSC", "PSE PAT TSC", "PGE PAT TSC", "PSE PGE PAT TSC"};
-    return names[(features.large_pages ? 1 : 0) | (features.global_pages ? 2 : 0) |
-                 (features.page_attributes ? 4 : 0) | (has_cycles ? 8 : 0)];
+    static char buffer[64];
+    quire::TextWriter text(buffer);
+    isa::write_features(text, features);
+    if (has_cycles) text.put(" TSC");
+    return text.length() == 0 ? "none" : buffer + 1;
 }
 
 bool has_large_pages() {
-    return features.large_pages;
+    return isa::has_large_pages(features);
+}
+bool can_deny_execute() {
+    return isa::can_deny_execute(features);
 }
 uint64_t cycles() {
     return has_cycles ? cpu::read_time_stamp() : 0;
 }
 
 uint32_t disable_interrupts() {
-    const uint32_t flags = cpu::read_flags();
+    const auto flags = static_cast<uint32_t>(cpu::read_flags());
     cpu::disable_interrupts();
     return flags;
 }
 void restore_interrupts(uint32_t state) {
     cpu::write_flags(state);
-}
-
-void page_table_changed() {
-    traps::set_double_fault_table(quire::x86::ControlRegisters().cr3());
 }
 
 void stop(Outcome outcome) {
@@ -140,9 +131,11 @@ void print_backtrace(uintptr_t frame_pointer) {
     const uintptr_t high = address(kernel_stack_end) - 2 * sizeof(uintptr_t);
     print("  called from");
     for (unsigned depth = 0; depth < backtrace_depth; ++depth) {
-        if (frame_pointer < low || frame_pointer > high || frame_pointer % 4 != 0) break;
+        if (frame_pointer < low || frame_pointer > high || frame_pointer % sizeof(uintptr_t) != 0)
+            break;
         const auto* frame = reinterpret_cast<const uintptr_t*>(frame_pointer);
-        print(" 0x%08x", static_cast<uint32_t>(frame[1]));
+        print(depth % addresses_a_line == 0 ? "\n    0x%0*lx" : " 0x%0*lx",
+              static_cast<int>(2 * sizeof(uintptr_t)), static_cast<unsigned long>(frame[1]));
         if (frame[0] <= frame_pointer) break;
         frame_pointer = frame[0];
     }

@@ -14,24 +14,27 @@
 
 extern "C" {
 struct Fixup {
-    uint32_t instruction;
-    uint32_t recovery;
+    uintptr_t instruction;
+    uintptr_t recovery;
 };
 extern const Fixup kernel_fixups_begin[];
 extern const Fixup kernel_fixups_end[];
-extern const char kernel_stack_guard[];
 
 int try_load_byte(uintptr_t address, uint8_t* value);
 int try_touch_byte(uintptr_t address);
+int try_call(uintptr_t address);
 extern const char store_instruction[];
+extern const char call_returned[];
+extern const char call_failed[];
 void handle_trap(kernel::traps::TrapFrame* frame);
-[[noreturn]] void handle_double_fault();
 }
 
 namespace kernel {
 namespace {
 
+constexpr uint32_t double_fault_vector = 8;
 constexpr uint32_t page_fault_vector = 14;
+constexpr int address_digits = 2 * sizeof(uintptr_t);
 
 // SDM 3A, 4.7.
 constexpr uint32_t code_present = 1u << 0;
@@ -81,52 +84,66 @@ void* page_fault_context = nullptr;
 // emulator may come upon the load in it first.
 bool is_write(const traps::TrapFrame& frame) {
     return (frame.error_code & code_write) != 0 ||
-           frame.eip == reinterpret_cast<uintptr_t>(store_instruction);
+           frame.instruction_pointer() == reinterpret_cast<uintptr_t>(store_instruction);
+}
+
+// Without no-execute pages the CPU does not tell fetches from loads (SDM 3A, 4.7); what faults at
+// its own address is one.
+bool is_fetch(const traps::TrapFrame& frame, uintptr_t address) {
+    return (frame.error_code & code_fetch) != 0 || frame.instruction_pointer() == address;
 }
 
 machine::PageFault describe(const traps::TrapFrame& frame, uintptr_t address) {
     machine::PageFault fault = {};
     fault.address = address;
-    fault.instruction_pointer = frame.eip;
-    fault.access = (frame.error_code & code_fetch) != 0 ? machine::Access::execute
-                   : is_write(frame)                    ? machine::Access::write
-                                                        : machine::Access::read;
+    fault.instruction_pointer = frame.instruction_pointer();
+    fault.access = is_fetch(frame, address) ? machine::Access::execute
+                   : is_write(frame)        ? machine::Access::write
+                                            : machine::Access::read;
     fault.present = (frame.error_code & code_present) != 0;
     fault.reserved_bit = (frame.error_code & code_reserved_bit) != 0;
     return fault;
 }
 
-bool recover(traps::TrapFrame& frame) {
+bool recover(traps::TrapFrame& frame, uintptr_t fault_address) {
+    const uintptr_t instruction = frame.instruction_pointer();
     for (const Fixup* fixup = kernel_fixups_begin; fixup != kernel_fixups_end; ++fixup) {
-        if (fixup->instruction == frame.eip) {
-            frame.eip = fixup->recovery;
-            return true;
-        }
+        if (fixup->instruction != instruction) continue;
+        frame.continue_at(fixup->recovery);
+        return true;
     }
-    return false;
+    // try_call's callee could not be fetched: its return address is still what the stack holds.
+    if (instruction != fault_address) return false;
+    const auto* const top = reinterpret_cast<const uintptr_t*>(frame.stack_pointer());
+    if (*top != reinterpret_cast<uintptr_t>(call_returned)) return false;
+    frame.continue_at(reinterpret_cast<uintptr_t>(call_failed));
+    return true;
 }
 
 [[noreturn]] void report_and_stop(const traps::TrapFrame& frame, uintptr_t fault_address) {
     const Palette& colors = console().palette();
-    print("\n%sPANIC: %s%s (exception %u, code 0x%x) at 0x%08x\n", colors.bad,
-          exception_names[frame.vector & 31], colors.plain, frame.vector, frame.error_code,
-          frame.eip);
+    print("\n%sPANIC: %s%s (exception %u, code 0x%x) at 0x%0*lx\n", colors.bad,
+          exception_names[frame.vector & 31], colors.plain, static_cast<unsigned>(frame.vector),
+          static_cast<unsigned>(frame.error_code), address_digits,
+          static_cast<unsigned long>(frame.instruction_pointer()));
     if (frame.vector == page_fault_vector) {
         const machine::PageFault fault = describe(frame, fault_address);
         const char* access = fault.access == machine::Access::write     ? "write to"
                              : fault.access == machine::Access::execute ? "fetch from"
                                                                         : "read of";
-        print("  a %s 0x%08x, %s\n", access, fault_address,
+        print("  a %s 0x%0*lx, %s\n", access, address_digits,
+              static_cast<unsigned long>(fault_address),
               fault.reserved_bit ? "through an entry with reserved bits set"
               : fault.present    ? "which its protection forbids"
                                  : "which nothing maps");
     }
-    print("  eax %08x  ebx %08x  ecx %08x  edx %08x\n", frame.eax, frame.ebx, frame.ecx, frame.edx);
-    print("  esi %08x  edi %08x  ebp %08x  esp %08x\n", frame.esi, frame.edi, frame.ebp,
-          static_cast<uint32_t>(frame.interrupted_esp()));
-    print("  cr0 %08x  cr2 %08x  cr3 %08x  cr4 %08x  eflags %08x\n", cpu::read_cr0(), fault_address,
-          quire::x86::ControlRegisters().cr3(), quire::x86::ControlRegisters().cr4(), frame.eflags);
-    machine::print_backtrace(frame.ebp);
+    traps::print_registers(frame);
+    const quire::x86::ControlRegisters registers;
+    print("  cr0 %0*lx  cr2 %0*lx\n", address_digits, static_cast<unsigned long>(cpu::read_cr0()),
+          address_digits, static_cast<unsigned long>(fault_address));
+    print("  cr3 %0*lx  cr4 %0*lx\n", address_digits, static_cast<unsigned long>(registers.cr3()),
+          address_digits, static_cast<unsigned long>(registers.cr4()));
+    machine::print_backtrace(frame.frame_pointer());
     machine::stop(machine::Outcome::panic);
 }
 
@@ -136,7 +153,7 @@ void handle_page_fault(traps::TrapFrame& frame) {
         const auto verdict = page_fault_handler(page_fault_context, describe(frame, address));
         if (verdict == machine::Verdict::resolved) return;
     }
-    if (recover(frame)) return;
+    if (recover(frame, address)) return;
     report_and_stop(frame, address);
 }
 
@@ -155,8 +172,28 @@ bool try_load(uintptr_t address, uint8_t& value) {
 bool try_store(uintptr_t address) {
     return try_touch_byte(address) != 0;
 }
+const uint8_t return_instruction = 0xC3;
+bool try_execute(uintptr_t address) {
+    return try_call(address) != 0;
+}
 
 }  // namespace machine
+
+void traps::report_double_fault(const InterruptedState& state) {
+    const uintptr_t guard = machine::image().stack_guard;
+    const Palette& colors = console().palette();
+    print("\n%sPANIC: double fault%s at 0x%0*lx\n", colors.bad, colors.plain, address_digits,
+          static_cast<unsigned long>(state.instruction_pointer));
+    print("  stack pointer 0x%0*lx, cr3 0x%0*lx\n", address_digits,
+          static_cast<unsigned long>(state.stack_pointer), address_digits,
+          static_cast<unsigned long>(quire::x86::ControlRegisters().cr3()));
+    if (state.stack_pointer >= guard && state.stack_pointer <= guard + 4096 + 128) {
+        print("  the kernel's stack ran into its guard page at 0x%0*lx\n", address_digits,
+              static_cast<unsigned long>(guard));
+    }
+    machine::print_backtrace(state.frame_pointer);
+    machine::stop(machine::Outcome::panic);
+}
 
 }  // namespace kernel
 
@@ -164,6 +201,9 @@ void handle_trap(kernel::traps::TrapFrame* frame) {
     using namespace kernel;
     if (frame->vector == page_fault_vector) {
         handle_page_fault(*frame);
+    } else if (frame->vector == double_fault_vector) {
+        traps::report_double_fault(
+            {frame->instruction_pointer(), frame->stack_pointer(), frame->frame_pointer()});
     } else if (frame->vector == traps::serial_vector ||
                frame->vector == traps::second_spurious_vector) {
         // A spurious interrupt of the second controller is a real one for the first.
@@ -173,19 +213,4 @@ void handle_trap(kernel::traps::TrapFrame* frame) {
     } else {
         report_and_stop(*frame, cpu::read_cr2());
     }
-}
-
-void handle_double_fault() {
-    using namespace kernel;
-    const traps::InterruptedState state = traps::interrupted_by_double_fault();
-    const uintptr_t guard = reinterpret_cast<uintptr_t>(kernel_stack_guard);
-    const Palette& colors = console().palette();
-    print("\n%sPANIC: double fault%s at 0x%08x, stack pointer 0x%08x, cr3 0x%08x\n", colors.bad,
-          colors.plain, state.eip, state.esp, quire::x86::ControlRegisters().cr3());
-    if (state.esp >= guard && state.esp <= guard + 4096 + 128) {
-        print("  the kernel's stack ran into its guard page at 0x%08x\n",
-              static_cast<uint32_t>(guard));
-    }
-    machine::print_backtrace(state.ebp);
-    machine::stop(machine::Outcome::panic);
 }

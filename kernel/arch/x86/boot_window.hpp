@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The last leaf table of the boot mapping: 1024 pages at which any frame can be shown before the
+// The last entries of the boot mapping: 1024 pages at which any frame can be shown before the
 // kernel has a page table of its own.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "isa.hpp"
+
 namespace kernel::boot_window {
 
-inline constexpr uintptr_t base = 0xFF800000;
+inline constexpr uintptr_t base = isa::boot_window;
 inline constexpr size_t pages = 1024;
 // The first pages show the boot information, for as long as the boot mapping lives; the rest is for
 // building the kernel's page table.
@@ -21,6 +23,6 @@ inline constexpr size_t building_pages = pages - reading_pages;
 const unsigned char* show(uint64_t address, size_t bytes);
 
 // The entries of the building pages.
-uint32_t* building_entries();
+isa::Entry* building_entries();
 
 }  // namespace kernel::boot_window

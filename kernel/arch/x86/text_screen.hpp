@@ -16,6 +16,8 @@ class TextScreen final : public ConsoleSink {
     static constexpr unsigned rows = 25;
     static constexpr size_t bytes = columns * rows * 2;
 
+    // Whether there is a VGA that shows text: not so after UEFI, which leaves it drawing pictures.
+    static bool is_there();
     // From now on the screen's bytes are at `cells`; a null pointer stops the output.
     void move(void* cells);
     void clear();

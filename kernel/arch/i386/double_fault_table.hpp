@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// The double fault of 32-bit x86 is a task, which loads CR3 from its task state.
+#pragma once
+
+#include <stdint.h>
+
+namespace kernel::traps {
+
+// Call after every change of the table in use.
+void set_double_fault_table(uint32_t cr3);
+
+}  // namespace kernel::traps

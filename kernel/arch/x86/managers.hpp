@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The three ways to assemble the memory managers on a page-table format, of which one is used.
+#pragma once
+
+#include "../../machine.hpp"
+#include "boot_window.hpp"
+#include "quire/kernel_memory_on.hpp"
+
+namespace kernel::machine {
+
+inline constexpr quire::PageRange pages_between(uintptr_t first, uintptr_t last) {
+    return quire::PageRange::between(quire::page_of(quire::VirtualAddress(first)),
+                                     quire::page_of(quire::VirtualAddress(last)));
+}
+
+template <class Format, class Cpu>
+class Managers {
+  public:
+    constexpr Managers() = default;
+
+    // Maps the image and the text screen, and starts the managers, with the boot window to build
+    // the page table through.
+    quire::Result<quire::KernelMemory*> start(const quire::MemoryMap& map,
+                                              const quire::KernelLayout& layout,
+                                              quire::TableReach reach, quire::Platform& platform,
+                                              quire::TlbInvalidator& tlb, const Format& format);
+
+  private:
+    template <class Memory>
+    static quire::Result<quire::KernelMemory*> start_one(Memory& memory,
+                                                         const quire::KernelParts& parts,
+                                                         const Format& format) {
+        using namespace quire;
+        const PageRange window(
+            page_of(VirtualAddress(boot_window::base + boot_window::reading_pages * page_size)),
+            PageCount(boot_window::building_pages));
+        const Status started = memory.start(
+            parts, format, BootWindow<Format>{window, boot_window::building_entries()});
+        if (!started.ok()) return started.failure();
+        return static_cast<KernelMemory*>(&memory);
+    }
+
+    quire::KernelMemoryOn<Format, Cpu, quire::TableReach::direct> direct_;
+    quire::KernelMemoryOn<Format, Cpu, quire::TableReach::recursive> recursive_;
+    quire::KernelMemoryOn<Format, Cpu, quire::TableReach::window> window_;
+};
+
+// What is mapped from the first moment.
+struct FixedMappings {
+    quire::FixedMapping list[7];
+};
+FixedMappings fixed_mappings();
+
+template <class Format, class Cpu>
+quire::Result<quire::KernelMemory*> Managers<Format, Cpu>::start(
+    const quire::MemoryMap& map, const quire::KernelLayout& layout, quire::TableReach reach,
+    quire::Platform& platform, quire::TlbInvalidator& tlb, const Format& format) {
+    const FixedMappings fixed = fixed_mappings();
+    const quire::KernelParts parts{map, layout, fixed.list, platform, tlb, {}};
+    switch (reach) {
+        case quire::TableReach::direct:
+            return start_one(direct_, parts, format);
+        case quire::TableReach::recursive:
+            return start_one(recursive_, parts, format);
+        case quire::TableReach::window:
+            return start_one(window_, parts, format);
+    }
+    return quire::Error::bad_argument;
+}
+
+}  // namespace kernel::machine

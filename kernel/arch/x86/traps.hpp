@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// Segments and gates, and what the CPU hands over when it takes a trap.
+#pragma once
+
+#include <stdint.h>
+
+#include "isa.hpp"
+
+namespace kernel::traps {
+
+// The interrupts that are let through, beyond the 32 exceptions: the serial line's, and what the
+// two interrupt controllers send when a device withdraws its request.
+inline constexpr uint32_t serial_vector = 36;
+inline constexpr uint32_t spurious_vector = 39;
+inline constexpr uint32_t second_spurious_vector = 47;
+
+// Loads flat segments, what a double fault needs to have a stack of its own, and gates for the 32
+// exceptions and the interrupts above.
+void initialize();
+
+// Where the CPU was when the double fault came.
+struct InterruptedState {
+    uintptr_t instruction_pointer;
+    uintptr_t stack_pointer;
+    uintptr_t frame_pointer;
+};
+// Says so, and of what cause, and stops the machine.
+[[noreturn]] void report_double_fault(const InterruptedState& state);
+
+}  // namespace kernel::traps
