@@ -48,13 +48,14 @@ def gcc(*flags):
 def machines():
     """name -> compiler command lines by language."""
     general = "-mgeneral-regs-only"
+    kernel_64 = ("-mcmodel=kernel", "-mno-red-zone", general)
     return {
         "clang-i686": clang("i686-unknown-none-elf", "-march=i686", general),
-        "clang-x86_64": clang("x86_64-unknown-none-elf", "-mno-red-zone", general),
+        "clang-x86_64": clang("x86_64-unknown-none-elf", *kernel_64),
         "clang-aarch64": clang("aarch64-unknown-none-elf", general),
         "clang-riscv64": clang("riscv64-unknown-none-elf", "-march=rv64imac", "-mabi=lp64"),
         "gcc-i686": gcc("-m32", "-march=i686", general),
-        "gcc-x86_64": gcc("-m64", "-mno-red-zone", general),
+        "gcc-x86_64": gcc("-m64", *kernel_64),
     }
 
 
