@@ -37,6 +37,12 @@
 #define QUIRE_CACHE_LINE 64
 #endif
 
+// The most CPUs that a kernel may run: a set of CPUs takes a bit for each, in whole words, and
+// stands in every address space.
+#ifndef QUIRE_MAX_CPUS
+#define QUIRE_MAX_CPUS 64
+#endif
+
 namespace quire {
 
 inline constexpr unsigned page_shift = QUIRE_PAGE_SHIFT;
@@ -45,6 +51,7 @@ inline constexpr size_t memory_map_capacity = QUIRE_MEMORY_MAP_CAPACITY;
 inline constexpr size_t repair_capacity = QUIRE_REPAIR_CAPACITY;
 inline constexpr bool debug_checks = QUIRE_DEBUG != 0;
 inline constexpr size_t cache_line = QUIRE_CACHE_LINE;
+inline constexpr unsigned max_cpus = QUIRE_MAX_CPUS;
 
 static_assert(page_shift == 12 || page_shift == 14 || page_shift == 16,
               "QUIRE_PAGE_SHIFT must be 12, 14 or 16");
@@ -54,5 +61,7 @@ static_assert(repair_capacity >= 1 && repair_capacity <= 4096,
               "QUIRE_REPAIR_CAPACITY must be 1 to 4096");
 static_assert((cache_line & (cache_line - 1)) == 0 && cache_line >= 16,
               "QUIRE_CACHE_LINE must be a power of two of at least 16");
+
+static_assert(max_cpus >= 1 && max_cpus <= 4096, "QUIRE_MAX_CPUS must be 1 to 4096");
 
 }  // namespace quire

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "quire/base/cpu_mask.hpp"
 #include "quire/base/report.hpp"
 
 namespace quire {
@@ -25,6 +26,12 @@ class Platform {
 
     // How many CPUs run, numbered from 0. Example: a kernel that never starts another says 1.
     virtual unsigned cpu_count() const { return 1; }
+
+    // Interrupts other CPUs, never the calling one: each soon calls Shootdown::serve, or whatever
+    // else the kernel has it look after. What the caller wrote before is visible to the handlers.
+    // Returns without waiting for them; an interrupt that is still pending need not be sent twice.
+    // The default does nothing, for a kernel of one CPU.
+    virtual void interrupt(const CpuMask&) {}
 
   protected:
     ~Platform() = default;

@@ -2,6 +2,7 @@
 // Data of which every CPU has its own copy, and the policy that says which CPU this is.
 #pragma once
 
+#include "quire/base/exclusion.hpp"
 #include "quire/base/span.hpp"
 #include "quire/config.hpp"
 
@@ -19,6 +20,15 @@ concept CpuPolicy = requires {
 struct SingleCpu {
     struct Pin {};
     static constexpr unsigned index() { return 0; }
+};
+
+// The policy made of its two halves: `Who::index()` reads this CPU's number (a register, a word of
+// a segment), and the exclusion keeps the code there meanwhile: preemption, or interrupts where
+// handlers touch the same data.
+template <class Who, ExclusionPolicy Exclusion>
+struct PinnedCpu {
+    using Pin = Excluding<Exclusion>;
+    static unsigned index() { return Who::index(); }
 };
 
 // One T a CPU, each on cache lines of its own, in storage that the caller supplies.

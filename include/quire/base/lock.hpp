@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "quire/base/atomic.hpp"
+#include "quire/base/exclusion.hpp"
 
 namespace quire {
 
@@ -32,18 +33,28 @@ inline void cpu_relax() {
 #endif
 }
 
-// A fair spin lock: CPUs enter in the order in which they came. Not recursive. It does not keep
-// interrupts away: see InterruptLock for a lock that interrupt handlers also take.
-class SpinLock {
+// What a CPU does in each turn of a wait loop. A kernel whose CPUs wait for one another (shootdowns
+// of TLBs) and that takes locks with interrupts masked answers the others there:
+// see Shootdown::serve.
+template <class W>
+concept WaitPolicy = requires { W::relax(); };
+struct RelaxOnly {
+    static void relax() { cpu_relax(); }
+};
+
+// A fair spin lock: CPUs enter in the order in which they came. Not recursive. It keeps nothing
+// away that runs on the same CPU: see ExcludingLock.
+template <WaitPolicy Wait>
+class BasicSpinLock {
   public:
-    SpinLock() = default;
-    SpinLock(const SpinLock&) = delete;
-    SpinLock& operator=(const SpinLock&) = delete;
+    BasicSpinLock() = default;
+    BasicSpinLock(const BasicSpinLock&) = delete;
+    BasicSpinLock& operator=(const BasicSpinLock&) = delete;
 
     void lock() {
         const uint32_t ticket = next_.fetch_add(1, MemoryOrder::relaxed);
         while (serving_.load(MemoryOrder::acquire) != ticket)
-            cpu_relax();
+            Wait::relax();
     }
     // Takes the lock if nobody holds it or waits for it.
     bool try_lock() {
@@ -66,32 +77,34 @@ class SpinLock {
     Atomic<uint32_t> serving_{0};
 };
 
-// How to keep interrupts away on this CPU: `disable` returns the state that `restore` brings back.
-template <class P>
-concept InterruptPolicy = requires(P policy) {
-    { P::disable() };
-    P::restore(P::disable());
-};
+using SpinLock = BasicSpinLock<RelaxOnly>;
 
-// A spin lock that keeps interrupts away while it is held, for state that handlers also touch.
-template <InterruptPolicy Interrupts>
-class InterruptLock {
+// A lock that also keeps something away from this CPU while it is held, and while it is waited for:
+// interrupts, for state that handlers touch too; or preemption.
+template <ExclusionPolicy Exclusion, Lockable Inner = SpinLock>
+class ExcludingLock {
   public:
     void lock() {
-        const auto state = Interrupts::disable();
+        const auto state = Exclusion::disable();
         lock_.lock();
         state_ = state;
     }
     void unlock() {
         const auto state = state_;
         lock_.unlock();
-        Interrupts::restore(state);
+        Exclusion::restore(state);
     }
 
   private:
-    SpinLock lock_;
-    decltype(Interrupts::disable()) state_{};
+    Inner lock_;
+    decltype(Exclusion::disable()) state_{};
 };
+
+// Interrupts off is the exclusion that most kernels start with.
+template <class P>
+concept InterruptPolicy = ExclusionPolicy<P>;
+template <InterruptPolicy Interrupts>
+using InterruptLock = ExcludingLock<Interrupts>;
 
 // Holds a lock for as long as it lives.
 template <Lockable L>

@@ -253,7 +253,57 @@ TEST(LocksConcurrent, EachCpuGetsItsOwnInterruptStateBack) {
     EXPECT_EQ(counter, threads * 300);
 }
 
+// A CPU that waits for a lock does meanwhile what its policy says.
+struct CountingWait {
+    static inline Atomic<int> turns;
+    static void relax() {
+        turns.fetch_add(1);
+        std::this_thread::yield();
+    }
+};
+static_assert(WaitPolicy<CountingWait> && WaitPolicy<RelaxOnly> && !WaitPolicy<int>);
+
+TEST(LocksConcurrent, WaitersDoWhatTheirPolicySays) {
+    BasicSpinLock<CountingWait> lock;
+    CountingWait::turns.store(0);
+    lock.lock();
+    EXPECT_EQ(CountingWait::turns.load(), 0);
+    std::thread other([&] { const LockGuard guard(lock); });
+    while (CountingWait::turns.load() < 3)
+        std::this_thread::yield();
+    lock.unlock();
+    other.join();
+}
+
+TEST(Locks, NoExclusionIsOneAsWell) {
+    static_assert(ExclusionPolicy<NoExclusion> && Lockable<ExcludingLock<NoExclusion, NoLock>>);
+    FakeInterrupts::level = 0;
+    {
+        const Excluding<FakeInterrupts> away;
+        EXPECT_EQ(FakeInterrupts::level, 1);
+    }
+    EXPECT_EQ(FakeInterrupts::level, 0);
+}
+
 static_assert(CpuPolicy<SingleCpu> && !CpuPolicy<int>);
+
+struct SecondCpu {
+    static unsigned index() { return 1; }
+};
+TEST(CpuLocals, APinKeepsAwayWhatItsPolicySays) {
+    using Cpus = PinnedCpu<SecondCpu, FakeInterrupts>;
+    static_assert(CpuPolicy<Cpus>);
+    FakeInterrupts::level = 0;
+    CpuLocal<int, Cpus>::Slot slots[2];
+    const CpuLocal<int, Cpus> counters{Span<CpuLocal<int, Cpus>::Slot>(slots)};
+    {
+        const Cpus::Pin pin;
+        EXPECT_EQ(FakeInterrupts::level, 1);
+        ++counters.mine(pin);
+    }
+    EXPECT_EQ(FakeInterrupts::level, 0);
+    EXPECT_EQ(counters.of(1), 1);
+}
 
 struct ThreadCpu {
     struct Pin {};

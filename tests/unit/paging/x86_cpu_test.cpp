@@ -63,6 +63,29 @@ TEST(X86CpuTest, ANewRootFlushesGlobalPagesToo) {
                   {"cr3", 0x123000}, {"cr4", x86::cr4_large_pages}, {"cr4", large_and_global}}));
 }
 
+// There is no CR4.PGE without effect: with PCIDs, a load of CR3 would drop one PCID's translations.
+TEST(X86CpuTest, FlushesThoseOfAllPcids) {
+    Written written{0x5003, x86::cr4_pcids, {}};
+    BasicX86Cpu<FakeRegisters>(FakeRegisters(written)).flush_all();
+    EXPECT_EQ(written.log, (std::vector<Write>{{"cr4", x86::cr4_pcids | x86::cr4_global_pages},
+                                               {"cr4", x86::cr4_pcids}}));
+}
+
+// SDM vol. 3A 4.10.1 and 4.10.4.1: the PCID in bits 11:0, bit 63 keeps what is tagged with it.
+TEST(X86CpuTest, LoadsARootUnderAPcid) {
+    Written written{0x5000, large_and_global, {}};
+    const BasicX86Cpu<FakeRegisters> cpu{FakeRegisters(written)};
+    EXPECT_FALSE(cpu.uses_pcids());
+    cpu.load_root(Frame(0x123), 0, Cached::drop);
+    written.cr4 |= uintptr_t{1} << 17;
+    EXPECT_TRUE(cpu.uses_pcids());
+    cpu.load_root(Frame(0x123), 5, Cached::drop);
+    cpu.load_root(Frame(0x124), 6, Cached::keep);
+    const uintptr_t keep = sizeof(uintptr_t) == 8 ? ~(~uintptr_t{0} >> 1) : 0;
+    EXPECT_EQ(written.log,
+              (std::vector<Write>{{"cr3", 0x123000}, {"cr3", 0x123005}, {"cr3", 0x124006 | keep}}));
+}
+
 #if defined(__x86_64__)
 // The bits of SDM vol. 2A, CPUID, as numbers.
 TEST(X86CpuTest, ReadsFeaturesOf64BitPaging) {

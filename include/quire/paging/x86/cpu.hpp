@@ -17,9 +17,13 @@ namespace quire {
 
 namespace x86 {
 
-inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;    // PSE; SDM vol. 3A 2.5
-inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;   // PGE
-inline constexpr uintptr_t cr4_five_levels = uintptr_t{1} << 12;   // LA57
+inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;   // PSE; SDM vol. 3A 2.5
+inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;  // PGE
+inline constexpr uintptr_t cr4_five_levels = uintptr_t{1} << 12;  // LA57
+inline constexpr uintptr_t cr4_pcids = uintptr_t{1} << 17;        // PCIDE
+inline constexpr uint32_t cpuid_1_ecx_pcids = uint32_t{1} << 17;  // vol. 2A, CPUID leaf 1
+// In what is written to CR3: keep the translations of the PCID in its low bits; 4.10.4.1.
+inline constexpr uintptr_t cr3_keep = sizeof(uintptr_t) == 8 ? uintptr_t{1} << 31 << 31 << 1 : 0;
 inline constexpr uint32_t page_attribute_register = 0x277;         // IA32_PAT; 12.12.2
 inline constexpr uint32_t extended_feature_register = 0xc0000080;  // IA32_EFER; 2.2.1
 inline constexpr uint64_t efer_no_execute = uint64_t{1} << 11;     // NXE
@@ -138,6 +142,16 @@ inline void x86_64_enable(const X86_64Features& features) {
     x86::write_model_specific_register(x86::page_attribute_register, x86_page_attribute_table);
 }
 
+// Whether this CPU tags translations with PCIDs, and turning that on: on each CPU, in 64-bit mode,
+// while the root in CR3 is loaded under PCID 0 and CR3's low bits are clear (SDM vol. 3A 4.10.1).
+inline bool x86_64_has_pcids() {
+    return (x86::cpuid(1).ecx & x86::cpuid_1_ecx_pcids) != 0;
+}
+inline void x86_64_enable_pcids() {
+    const x86::ControlRegisters registers;
+    registers.set_cr4(registers.cr4() | x86::cr4_pcids);
+}
+
 #endif
 
 // This CPU, as KernelMemoryOn and SingleCpuInvalidator want it.
@@ -149,15 +163,15 @@ class BasicX86Cpu : public X86LocalTlb {
     constexpr BasicX86Cpu() = default;
     constexpr explicit BasicX86Cpu(Registers registers) : registers_(registers) {}
 
-    // Drops every translation, global ones too: loading CR3 spares them, toggling CR4.PGE does not
-    // (SDM vol. 3A 4.10.4.1).
+    // Drops every translation, global ones and those of all PCIDs too: loading CR3 spares them,
+    // toggling CR4.PGE does not (SDM vol. 3A 4.10.4.1).
     void flush_all() const {
         const uintptr_t control = registers_.cr4();
-        if ((control & x86::cr4_global_pages) == 0) {
+        if ((control & (x86::cr4_global_pages | x86::cr4_pcids)) == 0) {
             registers_.set_cr3(registers_.cr3());
             return;
         }
-        registers_.set_cr4(control & ~x86::cr4_global_pages);
+        registers_.set_cr4(control ^ x86::cr4_global_pages);
         registers_.set_cr4(control);
     }
     // Makes a page table the active one and drops every translation of the last one.
@@ -165,6 +179,15 @@ class BasicX86Cpu : public X86LocalTlb {
         registers_.set_cr3(static_cast<uintptr_t>(address_of(root).value()));
         flush_all();
     }
+
+    // As Shootdown wants it. A load of CR3 drops what is tagged with the PCID, unless bit 63 says
+    // otherwise, and spares global translations (SDM vol. 3A 4.10.4.1, MOV to CR3). Without PCIDs
+    // it drops all that is not global: `pcid` is 0 then, and `cached` is drop.
+    void load_root(Frame root, Pcid pcid, Cached cached) const {
+        const uintptr_t keep = cached == Cached::keep ? x86::cr3_keep : 0;
+        registers_.set_cr3(static_cast<uintptr_t>(address_of(root).value()) | pcid | keep);
+    }
+    bool uses_pcids() const { return (registers_.cr4() & x86::cr4_pcids) != 0; }
 
   private:
     [[no_unique_address]] Registers registers_;
