@@ -25,10 +25,11 @@ import targets
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-sys.path.insert(0, str(HERE.parent / "support"))
+sys.path[:0] = [str(ROOT / "tools"), str(HERE.parent / "support")]
 import callgrind  # noqa: E402
 import emulator_session as emulator  # noqa: E402
+from tables import figure, print_lines  # noqa: E402
+
 PROGRAMS = ROOT / "build" / "release" / "bench" / "frames"
 COUNTER = PROGRAMS / "quire_frames_count"
 REFERENCE = "buddy+lock"
@@ -152,14 +153,6 @@ def scale_threads(rows):
 # ---- showing -------------------------------------------------------------------------------------
 
 
-def figure(value):
-    if value >= 1e6:
-        return f"{value / 1e6:.1f}M"
-    if value >= 1e4:
-        return f"{value / 1e3:.0f}k"
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
-
-
 def cell(table, values):
     if table == "latency":
         return " ".join(figure(values[p]) for p in PERCENTILES)
@@ -213,14 +206,7 @@ def print_table(table, rows):
             ratios = [f"x{values[s]['least'] / reference:.2f}" if s in values else ""
                       for s in subjects]  # fmt: skip
             lines.append([f"  of {REFERENCE}"] + ratios + ["", ""])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    print(f"\n{TITLES[table]}")
-    for line in lines:
-        first, *rest = line
-        cells = [first.ljust(widths[0])]
-        cells += [c.rjust(w) for c, w in zip(rest[:-2], widths[1:-2])]
-        cells += [c.ljust(w) for c, w in zip(rest[-2:], widths[-2:])]
-        print("  " + "  ".join(cells).rstrip())
+    print_lines(TITLES[table], lines)
 
 
 def judge(tables):

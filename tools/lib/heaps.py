@@ -75,6 +75,11 @@ def peers(strict=False):
     return [heap for heap in found if heap.works()]
 
 
+def first_fit(build=toolchain.BUILD / "release"):
+    """The baseline of bench/heap."""
+    return Heap("first-fit", build / "bench" / "heap" / "libfirst-fit-malloc.so")
+
+
 def ours(build=toolchain.BUILD / "release", levels=LEVELS):
     """Ours at each level, when the build in that folder has it."""
     library = next(iter(sorted(build.glob("**/libquire-malloc.so"))), None)
