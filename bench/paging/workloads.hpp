@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "arena.hpp"
-#include "bench/frames/random.hpp"
 #include "subjects.hpp"
+#include "support/random.hpp"
 
 namespace quire::bench {
 
