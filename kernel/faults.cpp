@@ -74,6 +74,14 @@ Probe probe(uintptr_t address) {
     return {loads, stores};
 }
 
+bool probe_execute(uintptr_t address) {
+    const OnFault before = state.mode;
+    state.mode = OnFault::refuse;
+    const bool executes = machine::try_execute(address);
+    state.mode = before;
+    return executes;
+}
+
 TouchOutcome touch(uintptr_t address, Touch how) {
     const OnFault before = state.mode;
     state.mode = OnFault::resolve_or_remember;

@@ -21,6 +21,8 @@ struct Probe {
 Probe probe(uintptr_t address);
 // The half of it that writes nothing.
 bool probe_load(uintptr_t address);
+// Whether the CPU fetches from there; a machine::return_instruction must be what it finds.
+bool probe_execute(uintptr_t address);
 
 enum class Touch { load, store };
 // Accesses one byte as any code would: demand faults are resolved. When the fault cannot be

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "agreement.hpp"
 #include "bench.hpp"
 #include "bench_frames.hpp"
 #include "console.hpp"
@@ -13,6 +14,7 @@
 #include "show.hpp"
 #include "stress.hpp"
 #include "tour.hpp"
+#include "walk.hpp"
 #include "words.hpp"
 
 namespace kernel {
@@ -69,18 +71,26 @@ Next run_frames(quire::KernelMemory& memory, const Words&) {
     return Next::prompt;
 }
 
+void show_tables(const PageTable& table) {
+    const VirtualRange reach = bytes_of(table.reach());
+    print("  the table: %llu frames, its root at 0x%08llx\n",
+          static_cast<unsigned long long>(table.table_frames().value()),
+          static_cast<unsigned long long>(address_of(table.root()).value()));
+    print("  reach 0x%08lx-0x%08lx\n", static_cast<unsigned long>(reach.first().value()),
+          static_cast<unsigned long>(reach.last().value()));
+}
+
 Next run_walk(quire::KernelMemory& memory, const Words& words) {
-    if (words[1] == nullptr) {
-        show_mappings(memory.table(), Detail::full);
-        const VirtualRange reach = bytes_of(memory.table().reach());
-        print("  the table: %llu frames, its root at 0x%08llx, reach 0x%08lx-0x%08lx\n",
-              static_cast<unsigned long long>(memory.table().table_frames().value()),
-              static_cast<unsigned long long>(address_of(memory.table().root()).value()),
-              static_cast<unsigned long>(reach.first().value()),
-              static_cast<unsigned long>(reach.last().value()));
+    if (words[1] == nullptr || same_text(words[1], "pages")) {
+        if (words[1] == nullptr) {
+            show_walk(memory);
+        } else {
+            show_mappings(memory.table(), Detail::full);
+        }
+        show_tables(memory.table());
         return Next::prompt;
     }
-    const auto address = address_argument(words, 1, "walk [ADDRESS]");
+    const auto address = address_argument(words, 1, "walk [pages | ADDRESS]");
     if (!address.ok()) return Next::prompt;
     const auto translation = memory.table().query(*address);
     if (!translation.ok()) {
@@ -172,6 +182,17 @@ Next run_bench(quire::KernelMemory& memory, const Words& words) {
     return Next::prompt;
 }
 
+Next run_agree(quire::KernelMemory& memory, const Words& words) {
+    const auto layouts = count_argument(words, 1, 10000, 100000000);
+    if (!layouts.ok()) return Next::prompt;
+    const auto seed = count_argument(words, 2, 1, UINT32_MAX);
+    if (!seed.ok()) return Next::prompt;
+    const bool agree = library_and_cpu_agree(memory, *layouts, *seed);
+    print("%u layouts, seed %u: the library and the CPU %s\n", *layouts, *seed,
+          agree ? "agree" : "DISAGREE");
+    return Next::prompt;
+}
+
 Next run_tour(quire::KernelMemory& memory, const Words&) {
     tour(memory);
     return Next::prompt;
@@ -191,13 +212,15 @@ constexpr Command commands[] = {
     {"help", "[COMMAND]", "this list, or one command's line", run_help},
     {"map", "", "the firmware's memory map made canonical, and its repairs", run_map},
     {"frames", "", "physical frames by zone, and where the others went", run_frames},
-    {"walk", "[ADDRESS]", "the page table, all of it or at one address", run_walk},
+    {"walk", "[pages|ADDRESS]", "the page table: by purpose, by pages, or at one address",
+     run_walk},
     {"regions", "", "the regions of the kernel's address space", run_regions},
     {"heap", "", "the kernel heap's counters", run_heap},
     {"fault", "ADDRESS [write]", "touch an address and read the report if it faults", run_fault},
     {"probe", "ADDRESS [PAGES]", "ask the CPU what it can load and store", run_probe},
     {"overflow", "", "run the kernel's stack into its guard; the machine ends", run_overflow},
     {"stress", "[ROUNDS]", "random work on heap and space, checked (20000 rounds)", run_stress},
+    {"agree", "[LAYOUTS [SEED]]", "random mappings, read by library and CPU alike", run_agree},
     {"bench", "[frames]", "CPU cycles of the common operations, or of frames", run_bench},
     {"tour", "", "the three questions again", run_tour},
     {"test", "", "the self-tests again", run_test},

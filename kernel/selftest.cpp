@@ -4,6 +4,7 @@
 #include "console.hpp"
 #include "stress.hpp"
 #include "tap.hpp"
+#include "words.hpp"
 
 namespace kernel {
 namespace {
@@ -12,10 +13,20 @@ using namespace quire;
 
 constexpr uint32_t stress_rounds = 4000;
 
-// Frames free, in the heap, and in page tables: constant while nothing is lost.
+// Pages of the space's own records, which it keeps.
+uint64_t record_pages(const AddressSpace& space) {
+    uint64_t pages = 0;
+    space.for_each_region([&pages](const RegionInfo& region) {
+        if (same_text(region.name, "region nodes")) pages += region.pages.count().value();
+        return true;
+    });
+    return pages;
+}
+
+// Frames free, in the heap, in page tables and in records: constant while nothing is lost.
 uint64_t accounted(KernelMemory& memory) {
     return memory.frames().counters().free.value() + memory.table().table_frames().value() +
-           memory.heap().counters().committed_bytes / page_size;
+           memory.heap().counters().committed_bytes / page_size + record_pages(memory.space());
 }
 
 bool all_valid(KernelMemory& memory) {
@@ -35,15 +46,16 @@ unsigned run_all(KernelMemory& memory, Tap& tap, Span<const SelfTest> tests) {
 bool run_selftests(KernelMemory& memory) {
     constexpr unsigned own_tests = 3;
     Tap tap;
-    tap.plan(
-        static_cast<unsigned>(frame_tests().size() + mapping_tests().size() + heap_tests().size()) +
-        own_tests);
+    tap.plan(static_cast<unsigned>(frame_tests().size() + mapping_tests().size() +
+                                   rights_tests().size() + heap_tests().size()) +
+             own_tests);
     // The first round may fill caches (region nodes, spans) that are kept.
     const bool calm = stress(memory, stress_rounds);
     memory.heap().trim();
     const uint64_t before = accounted(memory);
     run_all(memory, tap, frame_tests());
     run_all(memory, tap, mapping_tests());
+    run_all(memory, tap, rights_tests());
     run_all(memory, tap, heap_tests());
     tap.result(calm && stress(memory, stress_rounds), "random work damages nothing");
     tap.result(all_valid(memory), "every manager's books are in order");

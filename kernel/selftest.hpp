@@ -19,6 +19,7 @@ struct SelfTest {
 // The tests by layer, one file each.
 quire::Span<const SelfTest> frame_tests();
 quire::Span<const SelfTest> mapping_tests();
+quire::Span<const SelfTest> rights_tests();
 quire::Span<const SelfTest> heap_tests();
 
 }  // namespace kernel

@@ -113,6 +113,15 @@ void show_heading(const char* text) {
     print("\n%s%s%s\n", console().palette().heading, text, console().palette().plain);
 }
 
+void show_range(uint64_t first, uint64_t last, uint64_t bytes, const Attributes& attributes) {
+    const char* const gap = gap_after(first);
+    print("  ");
+    show_addresses(first, last);
+    print("%s%9s%s%s%s", gap, size_text(bytes).text, gap,
+          protection_text(attributes.protection).text, gap);
+    print(first > UINT32_MAX ? "%-3s" : "%-15s", type_text(attributes.type, first));
+}
+
 void show_failure(const char* what, Failure failure) {
     const Palette& colors = console().palette();
     print("%s%s: %s%s (0x%llx)\n", colors.bad, what, to_string(failure.error), colors.plain,

@@ -21,6 +21,8 @@ bool show_reservations(const quire::MemoryMap& map, const quire::FrameAllocator&
 void show_frames(const quire::FrameAllocator& frames);
 void show_regions(const quire::AddressSpace& space);
 void show_heap(const quire::Heap& heap);
+// Addresses, size, protection and memory type, in columns and without a line break.
+void show_range(uint64_t first, uint64_t last, uint64_t bytes, const quire::Attributes& attributes);
 // Every mapping of the page table, neighbours joined in one line: in `full` only where their frames
 // follow one another too.
 enum class Detail { brief, full };
