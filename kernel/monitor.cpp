@@ -6,6 +6,7 @@
 #include "agreement.hpp"
 #include "bench.hpp"
 #include "bench_frames.hpp"
+#include "bench_heap.hpp"
 #include "console.hpp"
 #include "faults.hpp"
 #include "line_editor.hpp"
@@ -176,6 +177,8 @@ Next run_stress(quire::KernelMemory& memory, const Words& words) {
 Next run_bench(quire::KernelMemory& memory, const Words& words) {
     if (words.count() > 1 && same_text(words[1], "frames")) {
         bench_frames(memory);
+    } else if (words.count() > 1 && same_text(words[1], "heap")) {
+        bench_heap(memory);
     } else {
         bench(memory);
     }
@@ -221,7 +224,7 @@ constexpr Command commands[] = {
     {"overflow", "", "run the kernel's stack into its guard; the machine ends", run_overflow},
     {"stress", "[ROUNDS]", "random work on heap and space, checked (20000 rounds)", run_stress},
     {"agree", "[LAYOUTS [SEED]]", "random mappings, read by library and CPU alike", run_agree},
-    {"bench", "[frames]", "CPU cycles of the common operations, or of frames", run_bench},
+    {"bench", "[frames|heap]", "CPU cycles of the common operations, or of one layer", run_bench},
     {"tour", "", "the three questions again", run_tour},
     {"test", "", "the self-tests again", run_test},
     {"quit", "", "end the machine", run_quit},

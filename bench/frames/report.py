@@ -25,9 +25,9 @@ import targets
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path[:0] = [str(ROOT / "tools"), str(HERE.parent / "support")]
+sys.path.insert(0, str(HERE.parent / "support"))
 import callgrind  # noqa: E402
-import emulator_session as emulator  # noqa: E402
+import in_kernel  # noqa: E402
 from tables import figure, print_lines  # noqa: E402
 
 PROGRAMS = ROOT / "build" / "release" / "bench" / "frames"
@@ -80,21 +80,6 @@ def run_benchmarks(options):
            "caches", "load_avg", "library_build_type")  # fmt: skip
     context = result.get("context", {})
     return result["benchmarks"], {k: v for k, v in context.items() if k not in own}
-
-
-def count_in_kernel():
-    """workload -> guard -> instructions, as the reference kernel measures them in the emulator."""
-    subprocess.run([ROOT / "tools" / "build", "i386", "quire_kernel"], check=True)
-    options = emulator.Options(count_instructions=True, color=False)
-    with emulator.Session(options, limit=300) as machine:
-        machine.wait_for("quire> ")
-        answer = machine.ask("bench frames")
-    rows = {}
-    for guard, workload, count in re.findall(r"^  (\S.*?) +(\w+) +(\d+)$", answer, re.M):
-        rows.setdefault(workload, {})[guard] = {"least": int(count)}
-    if not rows or "FAILED" in answer:
-        sys.exit(f"the kernel's benchmark went wrong:\n{answer}")
-    return rows
 
 
 def nanoseconds(entry):
@@ -278,8 +263,8 @@ def main():
     if "steady" in tables and options.kernel:
         print("counting instructions in the emulator", flush=True)
         try:
-            tables["emulator"] = count_in_kernel()
-        except (emulator.EmulatorError, TimeoutError) as problem:
+            tables["emulator"] = in_kernel.count("frames")
+        except in_kernel.Failed as problem:
             print(f"not counted: {problem}", file=sys.stderr)
     for table in TITLES:
         if table in tables:

@@ -30,6 +30,7 @@ ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tools" / "lib"))
 sys.path.insert(0, str(HERE.parent / "support"))
 import heaps  # noqa: E402
+import in_kernel  # noqa: E402
 import toolchain  # noqa: E402
 from tables import figure, print_lines  # noqa: E402
 
@@ -50,6 +51,7 @@ TITLES = {
     "threads": "Two threads: ns of CPU time of a thread, medians",
     "latency": "Single calls, random replacement of 100k live: ns, percentiles",
     "instructions": "Instructions of a call",
+    "emulator": "In the reference kernel, i386: instructions of an allocate and a free",
     "memory": "Resident memory, as a multiple of what is live",
     "programs: time": "Real programs: CPU ms, the median of runs that take turns (and quartiles)",
     "programs: peak": "Real programs: peak memory, MiB",
@@ -85,7 +87,7 @@ def run_row(row, heap, options):
 def measure(rows, chosen, options):
     """table -> row -> heap -> values."""
     runs = {}
-    for repetition in range(options.repetitions):
+    for repetition in range(options.repetitions if rows else 0):
         print(f"measuring, {repetition + 1} of {options.repetitions}", flush=True)
         for row in rows:
             for heap in chosen:
@@ -265,7 +267,8 @@ def parse():
     parser = argparse.ArgumentParser(prog="./quire bench heap", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pattern", nargs="?", default="", metavar="PATTERN",
-                        help="a regular expression on names like 'pairs/64 B' or 'programs'")
+                        help="a regular expression on names like 'pairs/64 B', 'instructions',"
+                        " 'emulator' or 'programs'")
     parser.add_argument("--json", metavar="FILE", help="write all figures and targets to a file")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, to try it out")
     parser.add_argument("--heap", action="append", metavar="NAME", help="only this one, repeatable")
@@ -293,6 +296,12 @@ def main():
     if wanted.search("instructions") and shutil.which("valgrind"):
         print("counting instructions", flush=True)
         tables["instructions"] = count_instructions(chosen)
+    if wanted.search("emulator"):
+        print("counting instructions in the emulator", flush=True)
+        try:
+            tables["emulator"] = in_kernel.count("heap")
+        except in_kernel.Failed as problem:
+            print(f"not counted: {problem}", file=sys.stderr)
     if wanted.search("programs"):
         tables |= measure_programs([h for h in chosen if h.name != BASELINE], options)
     for table in TITLES:

@@ -27,6 +27,8 @@ def commands():
         says(machine, "regions", "kernel text", "stack guard", "heap")
         says(machine, "heap", "committed")
         says(machine, "bench", "heap, 16 bytes")
+        answer = says(machine, "bench heap", "interrupt guard")
+        check("FAILED" not in answer, f"'bench heap' failed:\n{answer}")
         says(machine, "stress 3000", "all contents intact, all managers valid")
         says(machine, "tour", "everything was as told")
         says(machine, "test", ", 0 failed")

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include "bench_heap.hpp"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "console.hpp"
+#include "machine.hpp"
+#include "quire/heap/heap.hpp"
+#include "quire/heap/region_page_source.hpp"
+#include "random.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace quire;
+
+constexpr unsigned rounds_shift = 12;
+constexpr uint32_t rounds = 1u << rounds_shift;
+constexpr uint32_t window = 64;
+constexpr uint32_t live_blocks = 1024;
+constexpr size_t region_bytes = size_t{4} << 20;
+
+struct Interrupts {
+    static uint32_t disable() { return machine::disable_interrupts(); }
+    static void restore(uint32_t state) { machine::restore_interrupts(state); }
+};
+class Panics final : public Platform {
+  public:
+    [[noreturn]] void panic(const Report& report) override { memory_.heap().panic(report); }
+    explicit Panics(quire::KernelMemory& memory) : memory_(memory) {}
+
+  private:
+    quire::KernelMemory& memory_;
+};
+
+// Large, so not on the stack; one benchmark at a time.
+constinit void* blocks[live_blocks] = {};
+
+// Runs a step many times and prints its mean; it says whether it succeeded.
+template <class Step>
+void measure(const char* guard, const char* workload, Step step) {
+    bool good = true;
+    for (uint32_t i = 0; i < live_blocks; ++i)
+        good = step(i) && good;
+    const uint64_t start = machine::cycles();
+    for (uint32_t i = 0; i < rounds; ++i)
+        good = step(i) && good;
+    const uint64_t spent = machine::cycles() - start;
+    print("  %-24s %-16s %8llu%s\n", guard, workload,
+          static_cast<unsigned long long>(spent >> rounds_shift), good ? "" : "  FAILED");
+}
+
+// 16 to 1023 bytes, as many of 16 to 31 as of 512 to 1023.
+size_t mixed_size(Random& random) {
+    const size_t base = size_t{16} << random.below(6);
+    return base + random.below(static_cast<uint32_t>(base));
+}
+
+template <class AnyHeap>
+bool allocate(AnyHeap& heap, void*& block, size_t bytes) {
+    const Result<void*> got = heap.allocate(bytes);
+    block = got.ok() ? *got : nullptr;
+    return got.ok();
+}
+
+template <class AnyHeap>
+void run(const char* guard, AnyHeap& heap) {
+    constexpr struct {
+        const char* name;
+        size_t bytes;
+    } pairs[] = {{"pair 16", 16}, {"pair 64", 64}, {"pair 1024", 1024}, {"pair 65536", 65536}};
+    for (const auto& pair : pairs) {
+        measure(guard, pair.name, [&](uint32_t) {
+            void* block = nullptr;
+            return allocate(heap, block, pair.bytes) && heap.try_free(block).ok();
+        });
+    }
+    bool good = true;
+    const auto replace = [&](void*& block, size_t bytes) {
+        return heap.try_free(block).ok() && allocate(heap, block, bytes);
+    };
+    for (uint32_t i = 0; i < window; ++i)
+        good = allocate(heap, blocks[i], 64) && good;
+    measure(guard, "fifo 64", [&](uint32_t i) { return replace(blocks[i % window], 64); });
+    for (uint32_t i = 0; i < window; ++i)
+        heap.free(blocks[i]);
+    Random random(1);
+    for (void*& block : blocks)
+        good = allocate(heap, block, mixed_size(random)) && good;
+    measure(guard, "random 1024", [&](uint32_t) {
+        return replace(blocks[random.below(live_blocks)], mixed_size(random)) && good;
+    });
+    for (void* block : blocks)
+        heap.free(block);
+}
+
+// A heap of its own for a lock.
+template <class Lock>
+void run_with(quire::KernelMemory& memory, const char* guard) {
+    const Result<void*> region = memory.heap().allocate_aligned(region_bytes, page_size);
+    if (!region.ok()) {
+        print("  too little memory\n");
+        return;
+    }
+    static constinit BasicHeap<Lock> heap;
+    RegionPageSource pages;
+    Panics platform(memory);
+    if (pages.start(*region, region_bytes).ok() &&
+        heap.start(pages, platform, pages.heap_options()).ok()) {
+        run(guard, heap);
+        heap.stop();
+    }
+    memory.heap().free(*region);
+}
+
+}  // namespace
+
+void bench_heap(quire::KernelMemory& memory) {
+    if (machine::cycles() == 0) {
+        print("this CPU has no cycle counter\n");
+        return;
+    }
+    print("  a block allocated and one freed (mean of %u)     cycles\n", rounds);
+    run("the kernel's own", memory.heap());
+    run_with<NoLock>(memory, "no guard");
+    run_with<SpinLock>(memory, "spin lock");
+    run_with<InterruptLock<Interrupts>>(memory, "interrupt guard");
+}
+
+}  // namespace kernel
