@@ -16,25 +16,44 @@ constexpr size_t slots_in(unsigned order) {
 }  // namespace
 
 bool Arena::create(PageAccount& pages, size_t bytes) {
-    bits_bytes_ = round_up_to_pages(SlotBits::bytes_for(bytes / slot_bytes));
-    const size_t table_bytes = round_up_to_pages(bytes / slot_bytes * sizeof(SpanRecord));
-    // States take a sixteenth when all cells are of the smallest class; the rest is for pieces
-    // that are free in another size than is wanted, and for large blocks' records.
-    const size_t store_bytes = round_up_to_pages(bytes / 16 + bytes / 32);
-    reserved_bytes_ = bytes + page_size + bits_bytes_ + table_bytes + store_bytes;
+    slots_ = bytes / slot_bytes;
+    plan();
     base_ = pages.reserve(reserved_bytes_, largest_span);
     if (base_ == nullptr) return false;
-    unsigned char* const bits = base_ + bytes + page_size;
-    if (!pages.commit(bits, bits_bytes_)) {
+    if (!pages.commit(bits_start(), bits_bytes_)) {
         undo_reserve(pages);
         return false;
     }
-    slots_ = bytes / slot_bytes;
-    bits_.start(reinterpret_cast<size_t*>(bits), slots_);
-    table_ = reinterpret_cast<SpanRecord*>(bits + bits_bytes_);
-    recorded_slots_ = table_committed_bytes_ = 0;
-    store_.start(bits + bits_bytes_ + table_bytes, store_bytes);
+    begin();
     return true;
+}
+
+Arena::Layout Arena::layout() const {
+    const size_t bytes = slots_ * slot_bytes;
+    Layout layout{};
+    layout.bits = bytes + page_size;
+    layout.map = layout.bits + round_up_to_pages(SlotBits::bytes_for(slots_));
+    layout.table = layout.map + round_up_to_pages(slots_ * sizeof(SlotEntry));
+    layout.store = layout.table + round_up_to_pages(slots_ * sizeof(SpanRecord));
+    // States take a sixteenth when all cells are of the smallest class; the rest is for pieces
+    // that are free in another size than is wanted, for large blocks' records and for magazines.
+    layout.end = layout.store + round_up_to_pages(bytes / 16 + bytes / 32);
+    return layout;
+}
+
+void Arena::plan() {
+    const Layout parts = layout();
+    reserved_bytes_ = parts.end;
+    bits_bytes_ = parts.map - parts.bits;
+}
+
+void Arena::begin() {
+    const Layout parts = layout();
+    bits_.start(reinterpret_cast<size_t*>(base_ + parts.bits), slots_);
+    map_ = reinterpret_cast<SlotEntry*>(base_ + parts.map);
+    table_ = reinterpret_cast<SpanRecord*>(base_ + parts.table);
+    recorded_slots_ = map_committed_bytes_ = table_committed_bytes_ = 0;
+    store_.start(base_ + parts.store, parts.end - parts.store);
 }
 
 bool Arena::destroy(PageAccount& pages) {
@@ -65,44 +84,78 @@ SpanRecord* Arena::span_at(const void* address) const {
     return first.kind == SlotKind::retired ? &first : nullptr;
 }
 
-bool Arena::record_slots(PageAccount& pages, size_t slots) {
-    if (slots <= recorded_slots_) return true;
-    // What is committed holds recorded_slots_ records and no more, so it does not reach.
-    const size_t wanted = round_up_to_pages(slots * sizeof(SpanRecord));
-    unsigned char* const from = reinterpret_cast<unsigned char*>(table_) + table_committed_bytes_;
-    if (!pages.commit(from, wanted - table_committed_bytes_)) return false;
-    table_committed_bytes_ = wanted;
-    // Whole records in what is committed now; fresh memory reads as unused slots.
-    const size_t fitting = table_committed_bytes_ / sizeof(SpanRecord);
-    recorded_slots_ = fitting < slots_ ? fitting : slots_;
+size_t Arena::map_offset(const void* in_store) const {
+    return reinterpret_cast<uintptr_t>(in_store) - reinterpret_cast<uintptr_t>(map_);
+}
+
+namespace {
+
+// Commits a table, of which so many bytes are committed, as far as `wanted`.
+bool extend(PageAccount& pages, void* table, size_t& committed, size_t wanted) {
+    if (wanted <= committed) return true;
+    unsigned char* const from = static_cast<unsigned char*>(table) + committed;
+    if (!pages.commit(from, wanted - committed)) return false;
+    committed = wanted;
     return true;
 }
 
-// Brings the table back to what it was when it held so many records.
+// False when the page source refuses.
+bool cut_back(PageAccount& pages, void* table, size_t& committed, size_t wanted) {
+    if (committed <= wanted) return true;
+    unsigned char* const from = static_cast<unsigned char*>(table) + wanted;
+    if (!pages.decommit(from, committed - wanted, committed - wanted)) return false;
+    committed = wanted;
+    return true;
+}
+
+}  // namespace
+
+bool Arena::record_slots(PageAccount& pages, size_t slots) {
+    if (slots <= recorded_slots_) return true;
+    const size_t map_before = map_committed_bytes_;
+    const size_t map_wanted = round_up_to_pages(slots * sizeof(SlotEntry));
+    if (!extend(pages, map_, map_committed_bytes_, map_wanted)) return false;
+    const size_t wanted = round_up_to_pages(slots * sizeof(SpanRecord));
+    if (!extend(pages, table_, table_committed_bytes_, wanted)) {
+        undo_extend_map(pages, map_before);
+        return false;
+    }
+    // Whole records in what is committed now; fresh memory reads as unused slots.
+    recorded_slots_ = min(
+        min(table_committed_bytes_ / sizeof(SpanRecord), map_committed_bytes_ / sizeof(SlotEntry)),
+        slots_);
+    return true;
+}
+
+void Arena::undo_extend_map(PageAccount& pages, size_t committed) {
+    cut_back(pages, map_, map_committed_bytes_, committed);
+}
+
+// Brings the tables back to what they were when they held so many slots.
 void Arena::undo_record_slots(PageAccount& pages, size_t slots) {
-    const size_t committed = round_up_to_pages(slots * sizeof(SpanRecord));
-    if (committed >= table_committed_bytes_) return;
-    unsigned char* const from = reinterpret_cast<unsigned char*>(table_) + committed;
-    const size_t bytes = table_committed_bytes_ - committed;
-    if (!pages.decommit(from, bytes, bytes)) return;
-    table_committed_bytes_ = committed;
-    recorded_slots_ = slots;
+    if (slots == recorded_slots_) return;
+    undo_extend_map(pages, round_up_to_pages(slots * sizeof(SlotEntry)));
+    if (cut_back(pages, table_, table_committed_bytes_,
+                 round_up_to_pages(slots * sizeof(SpanRecord)))) {
+        recorded_slots_ = slots;
+    }
 }
 
 void Arena::undo_reserve(PageAccount& pages) {
     pages.release(base_, reserved_bytes_, 0);
 }
 
-void Arena::undo_commit(PageAccount& pages, unsigned char* address, size_t bytes) {
-    pages.decommit(address, bytes, bytes);
+void Arena::undo_commit(PageAccount& pages, void* address, size_t bytes) {
+    pages.decommit(static_cast<unsigned char*>(address), bytes, bytes);
 }
 
-bool Arena::has_room(unsigned size_class) {
+bool Arena::has_room(unsigned size_class, bool with_slack) {
     const SizeClass& shape = size_classes.entries[size_class];
-    return bits_.find(shape.order) != SlotBits::none && store_.has_room(shape.chunk_shift);
+    return bits_.find(shape.order) != SlotBits::none &&
+           store_.has_room(shape.chunk_shift(with_slack));
 }
 
-SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class) {
+SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class, bool with_slack) {
     const SizeClass& shape = size_classes.entries[size_class];
     const size_t slot = bits_.find(shape.order);
     unsigned char* const base = base_ + slot * slot_bytes;
@@ -113,7 +166,7 @@ SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class) {
         undo_commit(pages, base, bytes);
         return nullptr;
     }
-    unsigned char* const states = store_.allocate(pages, shape.chunk_shift);
+    unsigned char* const states = store_.allocate(pages, shape.chunk_shift(with_slack));
     if (states == nullptr) {
         undo_record_slots(pages, recorded_before);
         undo_commit(pages, base, bytes);
@@ -123,10 +176,11 @@ SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class) {
         SpanRecord* record = construct_at(&table_[slot + i]);
         record->kind = i == 0 ? SlotKind::first : SlotKind::further;
         record->slots_back = static_cast<uint8_t>(i);
+        map_[slot + i].set(map_offset(states), size_class);
     }
     SpanRecord& span = table_[slot];
     span.base = base;
-    span.begin(size_class, states);
+    span.begin(size_class, states, with_slack);
     span.committed_pages = static_cast<uint16_t>(bytes >> page_shift);
     bits_.take(slot, shape.order);
     return &span;
@@ -135,15 +189,18 @@ SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class) {
 bool Arena::give_back_span(PageAccount& pages, SpanRecord& span) {
     const SizeClass& shape = span.geometry();
     if (!pages.decommit(span.base, shape.span_bytes(), span.committed_bytes())) return false;
-    store_.free(span.states, shape.chunk_shift);
-    for (size_t i = 0; i < slots_in(shape.order); ++i)
-        (&span)[i].kind = SlotKind::retired;
-    bits_.put_back(slot_of(span.base), shape.order);
+    store_.free(span.states, shape.chunk_shift(span.with_slack));
+    const size_t slot = slot_of(span.base);
+    for (size_t i = 0; i < slots_in(shape.order); ++i) {
+        table_[slot + i].kind = SlotKind::retired;
+        map_[slot + i].clear();
+    }
+    bits_.put_back(slot, shape.order);
     return true;
 }
 
 size_t Arena::bookkeeping_bytes() const {
-    return bits_bytes_ + table_committed_bytes_ + store_.committed_bytes();
+    return bits_bytes_ + map_committed_bytes_ + table_committed_bytes_ + store_.committed_bytes();
 }
 
 bool Arena::consistent() const {
@@ -153,6 +210,7 @@ bool Arena::consistent() const {
         const bool live = here.kind == SlotKind::first || here.kind == SlotKind::further;
         if (here.kind > SlotKind::retired || here.slots_back > slot) return false;
         if (live != bits_.taken(slot)) return false;
+        if (live != (map_[slot].word() != 0)) return false;
         if (!live) continue;
         ++taken;
         const SpanRecord& first = table_[slot - here.slots_back];
@@ -161,6 +219,9 @@ bool Arena::consistent() const {
         if ((here.kind == SlotKind::first) != (here.slots_back == 0)) return false;
         if (first.base != base_ + (slot - here.slots_back) * slot_bytes) return false;
         if (!store_.contains(first.states)) return false;
+        const uintptr_t word = map_[slot].word();
+        if (SlotEntry::states(word) != map_offset(first.states)) return false;
+        if (SlotEntry::bin(word) != SlotEntry::bin_of_class(first.size_class)) return false;
     }
     return taken == bits_.taken_slots() && store_.consistent();
 }

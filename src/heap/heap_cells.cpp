@@ -10,9 +10,11 @@ namespace quire::heap_internal {
 // source fails.
 SpanRecord* HeapCore::create_span(unsigned size_class) {
     for (Arena& arena : arenas())
-        if (arena.has_room(size_class)) return arena.create_span(pages_, size_class);
+        if (arena.has_room(size_class, watches_slack()))
+            return arena.create_span(pages_, size_class, watches_slack());
     if (!add_arena()) return nullptr;
-    SpanRecord* const span = arenas_[arena_count_ - 1].create_span(pages_, size_class);
+    SpanRecord* const span =
+        arenas_[arena_count_ - 1].create_span(pages_, size_class, watches_slack());
     if (span == nullptr) {
         undo_add_arena();
     }
@@ -134,6 +136,7 @@ void* HeapCore::allocate_cell(unsigned size_class, size_t bytes, size_t alignmen
     if (found == nullptr && give_back_empty_spans()) found = find_span(size_class);
     if (found == nullptr && larger == LargerCell::if_need_be) {
         found = find_larger_cell(size_class, alignment);
+        sizes_vary_ = true;
     }
     return found == nullptr ? nullptr : take_cell(*found, bytes);
 }
@@ -143,34 +146,43 @@ void* HeapCore::take_cell(SpanRecord& span, size_t bytes) {
     const SizeClass& shape = span.geometry();
     const unsigned from_bin = span.bin_link.linked() ? span.bin() : no_bin;
     const unsigned cell = span.lowest_free();
-    span.take(cell, static_cast<unsigned>(shape.cell_bytes - bytes));
+    const size_t kept = kept_bytes(bytes, shape.cell_bytes);
+    span.take(cell, static_cast<unsigned>(shape.cell_bytes - kept));
     refile(span, from_bin);
     unsigned char* const block = span.base + size_t{cell} * shape.stride;
-    write_canary(block, bytes, shape.cell_bytes);
+    write_canary(block, kept, shape.cell_bytes);
     ++live_blocks_;
     ++allocations_;
-    live_bytes_ += bytes;
+    live_bytes_ += kept;
     usable_bytes_ += shape.cell_bytes;
     return block;
 }
 
-void HeapCore::free_cell(const Block& block) {
-    SpanRecord& span = *block.span;
+void HeapCore::put_back_cell(SpanRecord& span, unsigned cell) {
     const unsigned from_bin = span.full() ? no_bin : span.bin();
-    span.put_back(block.cell);
+    span.put_back(cell);
     refile(span, from_bin);
     --live_blocks_;
-    ++frees_;
-    live_bytes_ -= block.requested;
-    usable_bytes_ -= block.capacity;
+    usable_bytes_ -= span.geometry().cell_bytes;
+}
+
+void HeapCore::give_back_surplus() {
     while (cached_bytes_ > options_.cached_bytes && give_back(*empty_spans_.front())) {
     }
 }
 
+void HeapCore::free_cell(const Block& block) {
+    put_back_cell(*block.span, block.cell);
+    ++frees_;
+    live_bytes_ -= block.requested;
+    give_back_surplus();
+}
+
 void HeapCore::resize_cell(const Block& block, size_t bytes) {
-    block.span->set_slack(block.cell, static_cast<unsigned>(block.capacity - bytes));
-    write_canary(block.start, bytes, block.capacity);
-    live_bytes_ += bytes - block.requested;
+    const size_t kept = kept_bytes(bytes, block.capacity);
+    block.span->set_live(block.cell, static_cast<unsigned>(block.capacity - kept));
+    write_canary(block.start, kept, block.capacity);
+    live_bytes_ += kept - block.requested;
 }
 
 }  // namespace quire::heap_internal

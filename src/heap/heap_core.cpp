@@ -53,6 +53,12 @@ void HeapCore::stop() {
     allocations_ = frees_ = 0;
     for (const void*& freed : freed_large_)
         freed = nullptr;
+    for (unsigned index = 0; index < class_count; ++index) {
+        depot_[index] = nullptr;
+        depot_count_[index] = 0;
+    }
+    late_refusals_ = 0;
+    sizes_vary_ = false;
 }
 
 unsigned HeapCore::class_of(size_t bytes, size_t alignment) const {
@@ -73,7 +79,7 @@ unsigned HeapCore::class_of(size_t bytes, size_t alignment) const {
 }
 
 size_t HeapCore::natural_alignment(size_t bytes) const {
-    const bool natural = options_.overrun_check == OverrunCheck::where_slack &&
+    const bool natural = options_.overrun_check != OverrunCheck::every_block &&
                          is_power_of_two(bytes) && bytes <= page_size;
     return natural ? bytes : 1;
 }
@@ -121,6 +127,7 @@ void HeapCore::undo_add_arena() {
 
 size_t HeapCore::trim() {
     const size_t before = pages_.committed_bytes();
+    drain_depot();
     give_back_empty_spans();
     for (unsigned i = arena_count_; i-- > 0;) {
         Arena& arena = arenas_[i];
@@ -135,10 +142,11 @@ HeapCounters HeapCore::counters() const {
     size_t bookkeeping = 0;
     for (const Arena& arena : arenas())
         bookkeeping += arena.bookkeeping_bytes();
+    const AtHand between = in_depot();
     return HeapCounters{
-        .live_blocks = live_blocks_,
-        .live_bytes = live_bytes_,
-        .usable_bytes = usable_bytes_,
+        .live_blocks = live_blocks_ - between.blocks,
+        .live_bytes = live_bytes_ - between.bytes,
+        .usable_bytes = usable_bytes_ - between.bytes,
         .committed_bytes = pages_.committed_bytes(),
         .peak_committed_bytes = pages_.peak_committed_bytes(),
         .allocations = allocations_,

@@ -25,13 +25,13 @@ Result<HeapCore::Block> HeapCore::locate_in_span(const SpanRecord& span,
     }
     if (!at_start) return Failure{Error::misaligned, address_value(address)};
     const unsigned state = span.state(cell);
-    if (state == 0) return Failure{Error::already_free, address_value(address)};
+    if (state < cell_live) return Failure{Error::already_free, address_value(address)};
     return Block{
         .start = span.base + offset,
         .span = const_cast<SpanRecord*>(&span),
         .large = nullptr,
         .cell = cell,
-        .requested = shape.cell_bytes - (state - 1),
+        .requested = shape.cell_bytes - span.slack(cell),
         .capacity = shape.cell_bytes,
     };
 }
@@ -84,11 +84,21 @@ Status HeapCore::free(void* block) {
     return free_block(*located);
 }
 
-Status HeapCore::free_sized(void* block, size_t bytes) {
+// Where sizes are not kept, whether a request of that size would get such a cell.
+bool HeapCore::is_size_of(const Block& block, size_t bytes, size_t alignment) const {
+    if (watches_slack()) return bytes == block.requested;
+    if (bytes > block.capacity) return false;
+    if (sizes_vary_) return true;
+    if (block.large != nullptr) return round_up_to_pages(bytes) == block.capacity;
+    return class_of(bytes, alignment) == block.span->size_class;
+}
+
+Status HeapCore::free_sized(void* block, size_t bytes, size_t alignment) {
     if (block == nullptr) return {};
     const Result<Block> located = locate_intact(block);
     if (!located.ok()) return located.failure();
-    if (located->requested != bytes) return Failure{Error::bad_argument, address_value(block)};
+    if (!is_size_of(*located, bytes, alignment))
+        return Failure{Error::bad_argument, address_value(block)};
     return free_block(*located);
 }
 
@@ -100,6 +110,7 @@ Result<size_t> HeapCore::usable_size(const void* block) const {
 
 // A block stays in its cell when the bytes, and one to watch, fit there and use half of it.
 bool HeapCore::fits_in_place(const Block& block, size_t bytes) const {
+    if (!watches_slack()) return class_of(bytes, 1) == block.span->size_class;
     const bool padded =
         options_.overrun_check == OverrunCheck::every_block && !block.span->geometry().guarded;
     if (bytes > block.capacity - (padded ? 1 : 0)) return false;
@@ -115,6 +126,7 @@ HeapCore::Resized HeapCore::resize_in_place(void* address, size_t bytes, Shrink 
         return stays && resize_large(*located, bytes) ? Resized::done : Resized::must_move;
     }
     if (shrink != Shrink::always && !fits_in_place(*located, bytes)) return Resized::must_move;
+    if (shrink == Shrink::always) sizes_vary_ = true;
     resize_cell(*located, bytes);
     return Resized::done;
 }

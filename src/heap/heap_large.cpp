@@ -49,8 +49,9 @@ LargeBlock* HeapCore::create_large(size_t bytes, size_t alignment, size_t headro
         undo_reserve_large(base, reserved, committed);
         return nullptr;
     }
-    return construct_at(reinterpret_cast<LargeBlock*>(record),
-                        LargeBlock{nullptr, nullptr, base, bytes, committed, reserved});
+    return construct_at(
+        reinterpret_cast<LargeBlock*>(record),
+        LargeBlock{nullptr, nullptr, base, kept_bytes(bytes, committed), committed, reserved});
 }
 
 // As create_large; makes room for the record, and does without headroom and empty spans if it must.
@@ -72,10 +73,10 @@ void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) 
     LargeBlock* const large = find_large(bytes, alignment, headroom);
     if (large == nullptr) return nullptr;
     large_.insert(*large);
-    write_canary(large->base, bytes, large->committed);
+    write_canary(large->base, large->requested, large->committed);
     ++live_blocks_;
     ++allocations_;
-    live_bytes_ += bytes;
+    live_bytes_ += large->requested;
     usable_bytes_ += large->committed;
     return large->base;
 }
@@ -107,12 +108,14 @@ bool HeapCore::resize_large(const Block& block, size_t bytes) {
     } else if (committed < large.committed) {
         const size_t surplus = large.committed - committed;
         // When the source refuses, the pages stay with the block.
-        if (pages_.decommit(large.base + committed, surplus, surplus)) large.committed = committed;
+        const bool gone = pages_.decommit(large.base + committed, surplus, surplus);
+        if (gone) large.committed = committed;
+        sizes_vary_ |= !gone;
     }
     usable_bytes_ += large.committed - block.capacity;
-    live_bytes_ += bytes - block.requested;
-    large.requested = bytes;
-    write_canary(large.base, bytes, large.committed);
+    large.requested = kept_bytes(bytes, large.committed);
+    live_bytes_ += large.requested - block.requested;
+    write_canary(large.base, large.requested, large.committed);
     return true;
 }
 

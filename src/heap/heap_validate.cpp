@@ -33,9 +33,10 @@ Status HeapCore::validate_span(const SpanRecord& span, Totals& totals) const {
     if (span.empty_link.linked() != (span.used == 0)) return corrupted(span.base);
     for (unsigned cell = 0; cell < span.touched; ++cell) {
         const unsigned state = span.state(cell);
-        if (state == 0) continue;
+        if (state == cell_free) continue;
         const unsigned char* block = span.base + size_t{cell} * shape.stride;
-        const size_t requested = shape.cell_bytes - (state - 1);
+        const size_t requested =
+            state == cell_cached ? shape.cell_bytes : shape.cell_bytes - span.slack(cell);
         const unsigned char* broken = broken_canary(block, requested, shape.cell_bytes);
         if (broken != nullptr) return corrupted(broken);
         ++totals.blocks;

@@ -1,64 +1,76 @@
 // SPDX-License-Identifier: MIT
 #include "quire/heap/span_record.hpp"
 
+#include "quire/base/atomic.hpp"
+
 namespace quire::heap_internal {
 
 namespace {
 
-// The low bit of every lane of a word, for lanes of one or two bytes.
-constexpr size_t lane_ones(unsigned lane_bytes) {
-    return static_cast<size_t>(-1) / (lane_bytes == 1 ? 0xffu : 0xffffu);
+// States are looked at a word at a time, one in each byte.
+constexpr size_t low_bits = static_cast<size_t>(-1) / 0xff;
+constexpr size_t high_bits = low_bits << 7;
+
+// The top bit of every byte that is zero.
+constexpr size_t zero_bytes(size_t word) {
+    return ~(((word & ~high_bits) + ~high_bits) | word) & high_bits;
 }
 
-// A word whose lowest set bit is the top bit of the first zero lane; zero when no lane is zero.
-// Lanes above a zero lane may be flagged wrongly, so only the lowest means anything.
-constexpr size_t zero_lanes(size_t word, unsigned lane_bytes) {
-    const size_t ones = lane_ones(lane_bytes);
-    return (word - ones) & ~word & (ones << (lane_bytes * 8 - 1));
-}
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bytes are counted from the low end");
+static_assert(cell_free == 0);
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lanes are counted from the low end");
+// Other CPUs may write states of cells that are not free.
+size_t load_states(const unsigned char* states) {
+    return atomic::load(*reinterpret_cast<const size_t*>(states));
+}
 
 }  // namespace
 
-void SpanRecord::begin(unsigned of_class, unsigned char* states_chunk) {
+void SpanRecord::begin(unsigned of_class, unsigned char* states_chunk, bool slack) {
     size_class = static_cast<uint8_t>(of_class);
     states = states_chunk;
+    with_slack = slack;
     used = touched = committed_pages = 0;
     const SizeClass& shape = geometry();
-    const unsigned all_groups = (shape.cells + group_cells - 1) / group_cells;
-    groups_with_free = static_cast<size_t>(bit_run(0, all_groups));
+    const unsigned padded = shape.padded_cells();
+    groups_with_free = static_cast<size_t>(bit_run(0, padded / group_cells));
     // What lies beyond the last cell never looks free.
-    const size_t live_bytes = size_t{shape.cells} * shape.state_bytes;
-    __builtin_memset(states, 0, live_bytes);
-    __builtin_memset(states + live_bytes, 0xff, (size_t{1} << shape.chunk_shift) - live_bytes);
+    __builtin_memset(states, cell_free, shape.cells);
+    __builtin_memset(states + shape.cells, cell_none,
+                     (size_t{1} << shape.chunk_shift(slack)) - shape.cells);
 }
 
 unsigned SpanRecord::state(unsigned cell) const {
-    if (geometry().state_bytes == 1) return states[cell];
-    uint16_t value = 0;
-    __builtin_memcpy(&value, states + size_t{cell} * 2, sizeof value);
-    return value;
+    return atomic::load(states[cell]);
 }
 
 void SpanRecord::write_state(unsigned cell, unsigned value) {
-    if (geometry().state_bytes == 1) {
-        states[cell] = static_cast<unsigned char>(value);
-        return;
-    }
-    const auto narrow = static_cast<uint16_t>(value);
-    __builtin_memcpy(states + size_t{cell} * 2, &narrow, sizeof narrow);
+    atomic::store(states[cell], static_cast<unsigned char>(value));
+}
+
+unsigned SpanRecord::slack(unsigned cell) const {
+    if (!with_slack) return 0;
+    const SizeClass& shape = geometry();
+    if (!shape.long_slack()) return state(cell) - cell_live;
+    uint16_t value = 0;
+    __builtin_memcpy(&value, states + shape.padded_cells() + size_t{cell} * 2, sizeof value);
+    return value;
+}
+
+void SpanRecord::set_live(unsigned cell, unsigned slack) {
+    const SizeClass& shape = geometry();
+    const bool in_state = with_slack && !shape.long_slack();
+    write_state(cell, cell_live + (in_state ? slack : 0));
+    if (!with_slack || in_state) return;
+    const auto value = static_cast<uint16_t>(slack);
+    __builtin_memcpy(states + shape.padded_cells() + size_t{cell} * 2, &value, sizeof value);
 }
 
 unsigned SpanRecord::free_in_group(unsigned group) const {
-    const unsigned lane_bytes = geometry().state_bytes;
-    const unsigned lanes = sizeof(size_t) / lane_bytes;
-    const unsigned char* from = states + size_t{group} * group_cells * lane_bytes;
-    for (unsigned cell = 0; cell < group_cells; cell += lanes, from += sizeof(size_t)) {
-        size_t word = 0;
-        __builtin_memcpy(&word, from, sizeof word);
-        const size_t zeros = zero_lanes(word, lane_bytes);
-        if (zeros != 0) return cell + lowest_bit(zeros) / (lane_bytes * 8);
+    const unsigned char* from = states + size_t{group} * group_cells;
+    for (unsigned cell = 0; cell < group_cells; cell += sizeof(size_t), from += sizeof(size_t)) {
+        const size_t zeros = zero_bytes(load_states(from));
+        if (zeros != 0) return cell + lowest_bit(zeros) / 8;
     }
     return group_cells;
 }
@@ -68,38 +80,62 @@ unsigned SpanRecord::lowest_free() const {
     return group * group_cells + free_in_group(group);
 }
 
-void SpanRecord::take(unsigned cell, unsigned slack) {
-    write_state(cell, slack + 1);
-    ++used;
-    if (cell >= touched) touched = static_cast<uint16_t>(cell + 1);
-    const unsigned group = cell / group_cells;
+// Cells below `end` were taken, some of them of the group.
+void SpanRecord::note_taken(unsigned group, unsigned end) {
+    if (end > touched) touched = static_cast<uint16_t>(end);
     if (free_in_group(group) == group_cells) groups_with_free &= ~(size_t{1} << group);
 }
 
-void SpanRecord::set_slack(unsigned cell, unsigned slack) {
-    write_state(cell, slack + 1);
+void SpanRecord::take(unsigned cell, unsigned slack) {
+    set_live(cell, slack);
+    ++used;
+    note_taken(cell / group_cells, cell + 1);
+}
+
+unsigned SpanRecord::take_some(uint16_t* taken, unsigned wanted, unsigned limit) {
+    unsigned count = 0;
+    while (count < wanted && groups_with_free != 0) {
+        const unsigned group = lowest_bit(groups_with_free);
+        const unsigned before = count;
+        for (unsigned first = group * group_cells; first < (group + 1) * group_cells;
+             first += sizeof(size_t)) {
+            size_t zeros = zero_bytes(load_states(states + first));
+            for (; zeros != 0 && count < wanted; zeros &= zeros - 1) {
+                const unsigned cell = first + lowest_bit(zeros) / 8;
+                if (cell >= limit) break;
+                write_state(cell, cell_cached);
+                taken[count++] = static_cast<uint16_t>(cell);
+            }
+        }
+        if (count == before) break;
+        note_taken(group, taken[count - 1] + 1u);
+    }
+    used = static_cast<uint16_t>(used + count);
+    return count;
 }
 
 void SpanRecord::put_back(unsigned cell) {
-    write_state(cell, 0);
+    write_state(cell, cell_free);
     --used;
     groups_with_free |= size_t{1} << (cell / group_cells);
 }
 
 bool SpanRecord::consistent() const {
     const SizeClass& shape = geometry();
-    unsigned live = 0;
+    unsigned taken = 0;
     size_t with_free = 0;
     for (unsigned cell = 0; cell < shape.cells; ++cell) {
         const unsigned value = state(cell);
-        if (value == 0) {
+        if (value == cell_free) {
             with_free |= size_t{1} << (cell / group_cells);
             continue;
         }
-        if (value - 1 > shape.cell_bytes || cell >= touched) return false;
-        ++live;
+        if (value == cell_none || cell >= touched) return false;
+        if (value >= cell_live && slack(cell) > shape.cell_bytes) return false;
+        if (value > cell_live && (!with_slack || shape.long_slack())) return false;
+        ++taken;
     }
-    return live == used && with_free == groups_with_free && touched <= shape.cells;
+    return taken == used && with_free == groups_with_free && touched <= shape.cells;
 }
 
 }  // namespace quire::heap_internal

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // A reservation in which spans live, with the bookkeeping that leads from an address to its span.
 //
-//     slots, 16 KiB each | a page never committed | slot bits | table of span records | store
+//     slots, 16 KiB each | a page never committed | slot bits | slot map | span records | store
 //
-// The table is committed as far as slots were ever taken; the store, which holds the states of
-// cells, a page at a time. So nothing about a block lies where an overrun of a block could reach.
+// Map and records are committed as far as slots were ever taken; the store, which holds the states
+// of cells, a page at a time. So nothing about a block lies where an overrun could reach.
 #pragma once
 
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include "quire/heap/metadata_store.hpp"
 #include "quire/heap/page_account.hpp"
 #include "quire/heap/slot_bits.hpp"
+#include "quire/heap/slot_map.hpp"
 #include "quire/heap/span_record.hpp"
 
 namespace quire::heap_internal {
@@ -36,10 +37,10 @@ class Arena {
     SpanRecord* span_at(const void* address) const;
 
     // Whether there are slots, and room in the store, for a span of the class.
-    bool has_room(unsigned size_class);
+    bool has_room(unsigned size_class, bool with_slack);
     // A span of the class with memory behind its first cell. There must be room. Null, and nothing
     // changed, when the page source fails.
-    SpanRecord* create_span(PageAccount& pages, unsigned size_class);
+    SpanRecord* create_span(PageAccount& pages, unsigned size_class, bool with_slack);
     // Takes the memory of a span without live cells away. False, and nothing changed, when the page
     // source refuses.
     bool give_back_span(PageAccount& pages, SpanRecord& span);
@@ -51,22 +52,43 @@ class Arena {
     // Memory that the bookkeeping takes.
     size_t bookkeeping_bytes() const;
 
-    // Slots that have a record; for walks.
+    // For CPUs that look cells up by themselves: where slots begin, and the map of those that have
+    // a record.
+    unsigned char* base() const { return base_; }
+    SlotEntry* map() const { return map_; }
+    // Slots that have a record.
     size_t recorded_slots() const { return recorded_slots_; }
     const SpanRecord& record(size_t slot) const { return table_[slot]; }
     // False when slot bits, records or the store contradict each other. O(slots).
     bool consistent() const;
 
   private:
+    // Where the parts begin, from the base on.
+    struct Layout {
+        size_t bits;
+        size_t map;
+        size_t table;
+        size_t store;
+        size_t end;
+    };
+    // Apart from what calls the page source, whose stack is short.
+    [[gnu::noinline]] Layout layout() const;
+    [[gnu::noinline]] void plan();
+    [[gnu::noinline]] void begin();
+    unsigned char* bits_start() const { return base_ + slots_ * slot_bytes + page_size; }
     size_t slot_of(const void* address) const;
+    size_t map_offset(const void* in_store) const;
     bool record_slots(PageAccount& pages, size_t slots);
+    void undo_extend_map(PageAccount& pages, size_t committed);
     void undo_record_slots(PageAccount& pages, size_t slots);
     void undo_reserve(PageAccount& pages);
-    static void undo_commit(PageAccount& pages, unsigned char* address, size_t bytes);
+    static void undo_commit(PageAccount& pages, void* address, size_t bytes);
 
     unsigned char* base_ = nullptr;
     size_t reserved_bytes_ = 0;
     size_t slots_ = 0;
+    SlotEntry* map_ = nullptr;
+    size_t map_committed_bytes_ = 0;
     SpanRecord* table_ = nullptr;
     size_t recorded_slots_ = 0;
     size_t bits_bytes_ = 0;

@@ -35,6 +35,8 @@ namespace quire {
 // larger cell than the request needs; what then fails with out_of_memory has changed nothing else.
 template <Lockable L>
 class BasicHeap {
+    using Fill = heap_internal::Fill;
+
   public:
     // Needs no constructor at run time, and no destructor, so that a kernel can have it in static
     // storage: call `stop` where a heap ends before its kernel.
@@ -136,6 +138,60 @@ class BasicHeap {
         return core_.validate();
     }
 
+    // For those who keep blocks at hand (per_cpu_heap.hpp): what their fast paths did not do. The
+    // caller owns `cpu`, and nobody else touches it meanwhile.
+    Result<void*> allocate_for(heap_internal::CpuBlocks& cpu, size_t bytes, Fill fill) {
+        return allocate_aligned_for(cpu, bytes, core_.natural_alignment(bytes), fill);
+    }
+    Result<void*> allocate_aligned_for(heap_internal::CpuBlocks& cpu, size_t bytes,
+                                       size_t alignment, Fill fill) {
+        LockGuard guard(lock_);
+        return core_.allocate_for(cpu, bytes, alignment, fill);
+    }
+    void free_for(heap_internal::CpuBlocks& cpu, void* block) {
+        if (block == nullptr) return;
+        lock_.lock();
+        const Status status = core_.free_for(cpu, block);
+        if (!status.ok()) report_misuse(block, 0, status);
+        lock_.unlock();
+    }
+    void free_sized_for(heap_internal::CpuBlocks& cpu, void* block, size_t bytes,
+                        size_t alignment) {
+        if (block == nullptr) return;
+        lock_.lock();
+        const Status status = core_.free_sized_for(cpu, block, bytes, alignment);
+        if (!status.ok()) report_misuse(block, bytes, status);
+        lock_.unlock();
+    }
+    // For a process that is about to be copied: the copy must not find the lock taken.
+    void lock_for_fork() { lock_.lock(); }
+    void unlock_after_fork() { lock_.unlock(); }
+    Status try_free_for(heap_internal::CpuBlocks& cpu, void* block) {
+        if (block == nullptr) return {};
+        LockGuard guard(lock_);
+        return core_.free_for(cpu, block);
+    }
+    void drain(heap_internal::CpuBlocks& cpu) {
+        LockGuard guard(lock_);
+        core_.drain(cpu);
+    }
+    size_t trim_for(heap_internal::CpuBlocks& cpu) {
+        LockGuard guard(lock_);
+        core_.drain(cpu);
+        return core_.trim();
+    }
+    void discount(const heap_internal::CpuBlocks& cpu, HeapCounters& counters) const {
+        const heap_internal::AtHand here = core_.at_hand(cpu);
+        counters.live_blocks -= here.blocks;
+        counters.live_bytes -= here.bytes;
+        counters.usable_bytes -= here.bytes;
+    }
+    // Cells that two CPUs freed at the same moment. O(1).
+    size_t late_refusals() const {
+        LockGuard guard(lock_);
+        return core_.late_refusals();
+    }
+
     // Hands a report to the platform, and does not return. For adapters over this heap.
     [[noreturn]] void panic(const Report& report) const {
         if (platform_ != nullptr) platform_->panic(report);
@@ -143,8 +199,6 @@ class BasicHeap {
     }
 
   private:
-    using Fill = heap_internal::Fill;
-
     // Unlocks. Kept out of line, so that a report takes no stack of frees that are right.
     [[noreturn, gnu::noinline]] void report_misuse(const void* block, size_t bytes,
                                                    const Status& status) {

@@ -10,6 +10,7 @@
 #include "quire/base/result.hpp"
 #include "quire/base/span.hpp"
 #include "quire/heap/arena.hpp"
+#include "quire/heap/cpu_blocks.hpp"
 #include "quire/heap/heap_types.hpp"
 #include "quire/heap/large_block.hpp"
 #include "quire/heap/page_account.hpp"
@@ -24,6 +25,12 @@ enum class Fill : uint8_t { none, zero };
 enum class LargerCell : uint8_t { never, if_need_be };
 // Whether a block that gets smaller stays where it is, whatever it wastes.
 enum class Shrink : uint8_t { where_sensible, always };
+
+// Free cells that lie with CPUs, or between them.
+struct AtHand {
+    size_t blocks;
+    size_t bytes;
+};
 
 // Not synchronised. The functions are those of BasicHeap, with the same errors.
 class HeapCore {
@@ -42,11 +49,34 @@ class HeapCore {
     // `block` must not be null.
     Result<void*> reallocate(void* block, size_t bytes);
     Status free(void* block);
-    Status free_sized(void* block, size_t bytes);
+    Status free_sized(void* block, size_t bytes, size_t alignment = 1);
     Result<size_t> usable_size(const void* block) const;
     size_t trim();
     HeapCounters counters() const;
     Status validate() const;
+
+    // For CPUs that keep blocks at hand; see per_cpu_heap.hpp. What lies with them counts as live
+    // here.
+    //
+    // A block whose class has run out at hand: refills its array.
+    Result<void*> allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill);
+    // A block that the fast path did not take: makes room in the array of its class.
+    Status free_for(CpuBlocks& cpu, void* block);
+    Status free_sized_for(CpuBlocks& cpu, void* block, size_t bytes, size_t alignment);
+    // Gives all back that lies with the CPU.
+    void drain(CpuBlocks& cpu);
+    // Gives back what lies in the depot, between CPUs.
+    void drain_depot();
+    // What lies with the CPU.
+    AtHand at_hand(const CpuBlocks& cpu) const;
+    // What lies in the depot.
+    AtHand in_depot() const;
+    // Cells that were given back with a state that they could not have: each was freed twice at the
+    // same moment, or its state was overwritten.
+    size_t late_refusals() const { return late_refusals_; }
+    // What `allocate` promises beyond the granule.
+    size_t natural_alignment(size_t bytes) const;
+    bool watches_slack() const { return options_.overrun_check != OverrunCheck::none; }
 
     // What to say of a free of `block` (of `bytes`, when sized) that returned this failure.
     Report explain(const void* block, size_t bytes, const Failure& failure) const;
@@ -80,8 +110,6 @@ class HeapCore {
     Arena& arena_of(const SpanRecord& span);
     // The class that serves the request; no_class when it must be a large block.
     unsigned class_of(size_t bytes, size_t alignment) const;
-    // What `allocate` promises beyond the granule.
-    size_t natural_alignment(size_t bytes) const;
 
     // Arenas and spans.
     bool add_arena();
@@ -99,6 +127,23 @@ class HeapCore {
     SpanRecord* find_larger_cell(unsigned size_class, size_t alignment);
     bool commit_cell(SpanRecord& span, unsigned cell);
     void free_cell(const Block& block);
+    void put_back_cell(SpanRecord& span, unsigned cell);
+    void give_back_surplus();
+    size_t kept_bytes(size_t requested, size_t capacity) const {
+        return watches_slack() ? requested : capacity;
+    }
+    bool is_size_of(const Block& block, size_t bytes, size_t alignment) const;
+
+    // For CPUs.
+    [[gnu::noinline]] void welcome(CpuBlocks& cpu) const;
+    Status keep_at_hand(CpuBlocks& cpu, const Block& block);
+    bool refill(CpuBlocks::Bin& bin, unsigned size_class);
+    [[gnu::noinline]] unsigned take_cells(SpanRecord& span, CellRef* cells, unsigned wanted);
+    bool make_room(CpuBlocks::Bin& bin, unsigned size_class);
+    void put_cells(const CellRef* cells, size_t count);
+    CellRef* new_magazine(unsigned size_class);
+    void drop_magazine(CellRef* cells, unsigned size_class);
+    SpanRecord* span_of(const void* block);
 
     // Large blocks. `headroom`: address space to grow into.
     void* allocate_large(size_t bytes, size_t alignment, size_t headroom);
@@ -138,6 +183,11 @@ class HeapCore {
     EmptySpans empty_spans_;  // oldest first
     size_t cached_bytes_ = 0;
     LargeIndex large_;
+    // Full magazines on their way between CPUs.
+    Magazine* depot_[class_count] = {};
+    uint16_t depot_count_[class_count] = {};
+    size_t late_refusals_ = 0;
+    bool sizes_vary_ = false;  // some blocks have larger cells than their sizes deserve
     // Large blocks freed last, to know a double free from a foreign pointer.
     const void* freed_large_[remembered_frees] = {};
     unsigned next_remembered_ = 0;

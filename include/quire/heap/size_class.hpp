@@ -13,6 +13,7 @@
 
 #include "quire/base/bits.hpp"
 #include "quire/config.hpp"
+#include "quire/heap/cell_state.hpp"
 
 namespace quire::heap_internal {
 
@@ -41,12 +42,28 @@ struct SizeClass {
     uint32_t stride;      // from one cell to the next
     uint32_t reciprocal;  // 2^32 / stride, rounded up: index = offset * reciprocal >> 32
     uint16_t cells;
-    uint8_t order;        // the span is slot_bytes << order
-    uint8_t state_bytes;  // of one cell's state: 1 or 2
-    uint8_t chunk_shift;  // base-2 logarithm of the bytes that the span's states take
+    uint8_t order;  // the span is slot_bytes << order
+    // Base-2 logarithm of the bytes that the states of a span's cells take; the second, where slack
+    // is kept behind them.
+    uint8_t states_shift;
+    uint8_t slacks_shift;
+    // Base-2 logarithm of the bytes that a magazine of its cells takes (see cpu_blocks.hpp).
+    uint8_t magazine_shift;
     bool guarded;
 
     constexpr size_t span_bytes() const { return slot_bytes << order; }
+    // Whether a state has no room for the slack, which then takes two bytes of its own.
+    constexpr bool long_slack() const { return cell_bytes > most_slack_in_state; }
+    constexpr unsigned chunk_shift(bool with_slack) const {
+        return with_slack ? slacks_shift : states_shift;
+    }
+    constexpr unsigned magazine_cells() const {
+        return static_cast<unsigned>((size_t{1} << magazine_shift) / sizeof(CellRef)) - 1;
+    }
+    // How many states there are, those of no cell included.
+    constexpr unsigned padded_cells() const {
+        return (cells + group_cells - 1) / group_cells * group_cells;
+    }
     // `offset` must lie inside a span.
     constexpr unsigned index_of(size_t offset) const {
         return static_cast<unsigned>((uint64_t{static_cast<uint32_t>(offset)} * reciprocal) >> 32);
@@ -104,10 +121,14 @@ constexpr SizeClass describe_class(unsigned index) {
     result.reciprocal = static_cast<uint32_t>(((uint64_t{1} << 32) + stride - 1) / stride);
     result.cells = static_cast<uint16_t>(cells);
     result.order = static_cast<uint8_t>(order);
-    // A state is the slack of a live cell plus one, which may be the whole cell's size plus one.
-    result.state_bytes = cell + 1 <= UINT8_MAX ? 1 : 2;
-    const size_t rounded = (cells + group_cells - 1) / group_cells * group_cells;
-    result.chunk_shift = static_cast<uint8_t>(log2_ceil(rounded * result.state_bytes));
+    // A magazine holds up to 64 KiB, of cells of a kibibyte and more, and at least three cells.
+    const unsigned magazine = log2_ceil(cell) < 10 ? 6 : 16 - log2_ceil(cell);
+    result.magazine_shift =
+        static_cast<uint8_t>((magazine < 2 ? 2 : magazine) + log2_ceil(sizeof(CellRef)));
+    const size_t states = result.padded_cells();
+    const size_t slacks = result.long_slack() ? cells * sizeof(uint16_t) : 0;
+    result.states_shift = static_cast<uint8_t>(log2_ceil(states));
+    result.slacks_shift = static_cast<uint8_t>(log2_ceil(states + slacks));
     return result;
 }
 

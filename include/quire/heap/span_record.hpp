@@ -33,6 +33,7 @@ struct SpanRecord {
     uint8_t size_class;
     SlotKind kind;
     uint8_t slots_back;  // to the span's first slot
+    bool with_slack;     // what blocks leave of their cells is known
 
     const SizeClass& geometry() const { return size_classes.entries[size_class]; }
     size_t committed_bytes() const { return size_t{committed_pages} << page_shift; }
@@ -45,16 +46,21 @@ struct SpanRecord {
     }
 
     // Makes the record that of a span without live cells. `states_chunk` has room for
-    // 2^chunk_shift bytes of the class.
-    void begin(unsigned of_class, unsigned char* states_chunk);
+    // 2^chunk_shift(slack) bytes of the class.
+    void begin(unsigned of_class, unsigned char* states_chunk, bool slack);
 
-    // 0 for a free cell, otherwise the live block's slack plus one.
+    // See cell_state.hpp.
     unsigned state(unsigned cell) const;
+    // What a live block leaves of its cell; 0 where that is not known.
+    unsigned slack(unsigned cell) const;
     // The free cell of the lowest address. There must be one.
     unsigned lowest_free() const;
     // The cell, which is free, becomes live with so many bytes of slack.
     void take(unsigned cell, unsigned slack);
-    void set_slack(unsigned cell, unsigned slack);
+    // Up to `wanted` free cells below `limit`, the lowest, become cached; their numbers, ascending.
+    unsigned take_some(uint16_t* taken, unsigned wanted, unsigned limit);
+    // Makes a cell live, or changes a live one's slack.
+    void set_live(unsigned cell, unsigned slack);
     void put_back(unsigned cell);
 
     // False when the summaries contradict the states, or more cells are live than `used` says.
@@ -62,6 +68,7 @@ struct SpanRecord {
 
   private:
     void write_state(unsigned cell, unsigned value);
+    void note_taken(unsigned group, unsigned end);
     // The first free cell of the group, or the number of cells of a group when all are live.
     unsigned free_in_group(unsigned group) const;
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "heap_fixture.hpp"
+#include "quire/heap/per_cpu_heap.hpp"
 
 namespace quire::test {
 namespace {
@@ -73,6 +74,81 @@ TEST(HeapConcurrent, SeveralThreadsExchangeBlocks) {
     heap.stop();
     EXPECT_EQ(pages.reserved_bytes(), 0u);
     EXPECT_EQ(pages.breaches(), 0u);
+}
+
+// Each thread is a CPU.
+struct ThreadCpus {
+    struct Pin {};
+    static unsigned index() { return current; }
+    static inline thread_local unsigned current = 0;
+};
+
+// CPUs pass blocks on, through a ring each, to be checked and freed by the next: what one allocates
+// another frees, so arrays travel through the depot and spans all the time.
+TEST(PerCpuHeapConcurrent, CpusFreeEachOthersBlocks) {
+    using BackHeap = BasicHeap<std::mutex>;
+    using Front = PerCpuHeap<BackHeap, ThreadCpus>;
+    HostPageSource pages;
+    ThrowingPlatform platform;
+    BackHeap heap;
+    HeapOptions options;
+    options.arena_bytes = size_t{4} << 20;
+    options.cached_bytes = 32 << 10;
+    options.overrun_check = OverrunCheck::none;
+    ASSERT_TRUE(heap.start(pages, platform, options).ok());
+    constexpr unsigned cpus = 3;
+    constexpr unsigned rounds = 20000;
+    Front::Slot slots[cpus];
+    Front front(heap, slots);
+    std::atomic<unsigned char*> handed_on[cpus][8] = {};
+    std::atomic<unsigned> mistakes{0};
+    auto work = [&](unsigned cpu) {
+        ThreadCpus::current = cpu;
+        uint32_t random = cpu + 1;
+        for (unsigned round = 0; round < rounds; ++round) {
+            random = random * 1664525 + 1013904223;
+            const unsigned pick = random >> 8;
+            const size_t bytes = 2 + (pick % 100 == 0 ? 30000 : pick % 700);
+            const auto allocated = front.allocate(bytes);
+            if (!allocated.ok()) {
+                ++mistakes;
+                continue;
+            }
+            auto* block = static_cast<unsigned char*>(*allocated);
+            block[0] = block[1] = static_cast<unsigned char>(round);
+            auto& place = handed_on[(cpu + 1) % cpus][pick % 8];
+            if (unsigned char* other = place.exchange(block)) {
+                if (other[0] != other[1]) ++mistakes;
+                if (!front.try_free(other).ok()) ++mistakes;
+            }
+            if (unsigned char* mine = handed_on[cpu][pick % 7].exchange(nullptr)) {
+                if (mine[0] != mine[1]) ++mistakes;
+                if (!front.try_free(mine).ok()) ++mistakes;
+                if (front.try_free(&random).ok()) ++mistakes;
+            }
+            if (round % 4000 == 0) front.trim();
+        }
+    };
+    std::vector<std::thread> running;
+    for (unsigned cpu = 0; cpu < cpus; ++cpu)
+        running.emplace_back(work, cpu);
+    for (std::thread& thread : running)
+        thread.join();
+    for (auto& of_cpu : handed_on)
+        for (auto& place : of_cpu)
+            if (unsigned char* block = place.load()) front.free(block);
+    EXPECT_EQ(mistakes.load(), 0u);
+    EXPECT_EQ(front.counters().live_blocks, 0u);
+    EXPECT_TRUE(heap.validate().ok());
+    EXPECT_EQ(heap.late_refusals(), 0u);
+    for (unsigned cpu = 0; cpu < cpus; ++cpu) {
+        ThreadCpus::current = cpu;
+        front.drain();
+    }
+    EXPECT_EQ(heap.counters().live_blocks, 0u);
+    EXPECT_TRUE(heap.validate().ok());
+    heap.stop();
+    EXPECT_EQ(pages.reserved_bytes(), 0u);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace quire::test {
 namespace {
 
 using heap_internal::SlotBits;
+using heap_internal::SlotEntry;
 using heap_internal::SlotKind;
 using heap_internal::SpanRecord;
 
@@ -27,8 +28,11 @@ class HeapValidateTest : public HeapTest {
         ASSERT_TRUE(is_aligned(arena_, heap_internal::largest_span));
         bits_ = arena_ + arena_bytes + page_size;
         const size_t slots = arena_bytes / heap_internal::slot_bytes;
-        table_ = reinterpret_cast<SpanRecord*>(
+        map_ = reinterpret_cast<SlotEntry*>(
             bits_ + heap_internal::round_up_to_pages(SlotBits::bytes_for(slots)));
+        table_ = reinterpret_cast<SpanRecord*>(
+            reinterpret_cast<unsigned char*>(map_) +
+            heap_internal::round_up_to_pages(slots * sizeof(SlotEntry)));
         wide_ = allocate(30000);
         // A span without live cells, and a full one.
         empty_ = allocate(500);
@@ -60,6 +64,7 @@ class HeapValidateTest : public HeapTest {
 
     unsigned char* arena_ = nullptr;
     unsigned char* bits_ = nullptr;
+    SlotEntry* map_ = nullptr;
     SpanRecord* table_ = nullptr;
     unsigned char* wide_ = nullptr;
     unsigned char* empty_ = nullptr;
@@ -98,10 +103,26 @@ TEST_F(HeapValidateTest, NoticesEveryFieldOfASpanRecord) {
 }
 
 TEST_F(HeapValidateTest, NoticesStatesOfCells) {
-    SpanRecord& span = record_of(wide_);
-    const size_t bytes = span.geometry().cells * size_t{span.geometry().state_bytes};
-    for (size_t i = 0; i < bytes; ++i)
-        expect_noticed(span.states[i], static_cast<unsigned char>(span.states[i] + 3), __LINE__);
+    for (unsigned char* at : {arena_, wide_, empty_}) {
+        SpanRecord& span = record_of(at);
+        for (unsigned cell = 0; cell < span.geometry().padded_cells(); ++cell) {
+            unsigned char& state = span.states[cell];
+            const bool exists = cell < span.geometry().cells;
+            for (const unsigned wrong : {0u, 1u, 2u, 3u, 4u, 255u})
+                if (wrong != state && exists)
+                    expect_noticed(state, static_cast<unsigned char>(wrong), __LINE__);
+        }
+    }
+}
+
+TEST_F(HeapValidateTest, NoticesTheSlotMap) {
+    for (unsigned char* at : {arena_, wide_, empty_, wide_ + heap_internal::slot_bytes}) {
+        auto& word = reinterpret_cast<uintptr_t&>(
+            map_[static_cast<size_t>(at - arena_) / heap_internal::slot_bytes]);
+        expect_noticed(word, uintptr_t{0}, __LINE__);
+        for (unsigned bit = SlotEntry::bin_shift; bit < 40; ++bit)
+            expect_noticed(word, word ^ uintptr_t{1} << bit, __LINE__);
+    }
 }
 
 TEST_F(HeapValidateTest, NoticesSlotBits) {
@@ -130,7 +151,7 @@ TEST_F(HeapValidateTest, NoticesLinksThatWereCleared) {
 TEST_F(HeapValidateTest, NoticesRecordsOfLargeBlocks) {
     unsigned char* block = allocate(100000);
     // Its record is the piece of the store that points back to it.
-    auto* const words = reinterpret_cast<uintptr_t*>(table_);
+    auto* const words = reinterpret_cast<uintptr_t*>(map_);
     const unsigned char* const end = arena_ + pages_.reserved_bytes();
     heap_internal::LargeBlock* record = nullptr;
     for (uintptr_t* word = words; reinterpret_cast<unsigned char*>(word) < end; ++word) {

@@ -55,11 +55,33 @@ TEST(SizeClass, IndexOfAgreesWithDivisionEverywhere) {
                 << shape.stride << " at " << offset;
 }
 
-TEST(SizeClass, StatesHoldTheLargestSlackAndFitTheirChunk) {
+TEST(SizeClass, WholeMultiplesAloneLeaveLessThanTheReciprocal) {
     for (const SizeClass& shape : size_classes.entries) {
-        EXPECT_LT(shape.cell_bytes + 1, size_t{1} << (8 * shape.state_bytes));
-        EXPECT_GE(size_t{1} << shape.chunk_shift, size_t{shape.cells} * shape.state_bytes);
-        EXPECT_LE(shape.chunk_shift, page_shift);
+        for (uint64_t offset = 0; offset < shape.span_bytes(); ++offset) {
+            const auto rest = static_cast<uint32_t>(offset * shape.reciprocal);
+            ASSERT_EQ(rest < shape.reciprocal, offset % shape.stride == 0) << shape.stride;
+        }
+    }
+}
+
+TEST(SizeClass, StatesAndSlackFitTheirChunk) {
+    for (const SizeClass& shape : size_classes.entries) {
+        const size_t states = shape.padded_cells();
+        // A place behind the last cell has a state too.
+        EXPECT_GT(states * shape.stride, shape.span_bytes() - 1);
+        EXPECT_GE(size_t{1} << shape.chunk_shift(false), states);
+        const size_t slacks = shape.long_slack() ? 2 * size_t{shape.cells} : 0;
+        EXPECT_GE(size_t{1} << shape.chunk_shift(true), states + slacks);
+        EXPECT_LE(shape.chunk_shift(true), page_shift);
+        EXPECT_TRUE(shape.long_slack() || shape.cell_bytes <= most_slack_in_state);
+        EXPECT_LE(shape.cell_bytes, UINT16_MAX);
+    }
+}
+
+TEST(SizeClass, MagazinesHoldAFewCells) {
+    for (const SizeClass& shape : size_classes.entries) {
+        EXPECT_GE(shape.magazine_cells(), 3u);
+        EXPECT_LE(shape.magazine_shift, page_shift);
     }
 }
 

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "host_pages.hpp"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+namespace quire::hosted {
+
+namespace {
+
+// What these calls set errno to is nothing to the program.
+class KeepErrno {
+  public:
+    KeepErrno() : saved_(errno) {}
+    ~KeepErrno() { errno = saved_; }
+    KeepErrno(const KeepErrno&) = delete;
+    KeepErrno& operator=(const KeepErrno&) = delete;
+
+  private:
+    int saved_;
+};
+
+void* map(size_t bytes) {
+    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
+}
+
+uint64_t number_of(const void* address) {
+    return reinterpret_cast<uintptr_t>(address);
+}
+
+}  // namespace
+
+Result<void*> HostPages::reserve(size_t bytes, size_t alignment) {
+    const KeepErrno keep;
+    const size_t extra = alignment > page_size ? alignment - page_size : 0;
+    if (extra > SIZE_MAX - bytes) return Failure{Error::out_of_address_space, bytes};
+    void* const mapped = map(bytes + extra);
+    if (mapped == MAP_FAILED) return Failure{Error::out_of_address_space, bytes};
+    if (extra == 0) return mapped;
+    auto* const start = static_cast<unsigned char*>(mapped);
+    const size_t before = (~reinterpret_cast<uintptr_t>(start) + 1) & (alignment - 1);
+    if (before != 0) munmap(start, before);
+    if (extra != before) munmap(start + before + bytes, extra - before);
+    return start + before;
+}
+
+Status HostPages::commit(void*, size_t) {
+    return {};
+}
+
+Status HostPages::decommit(void* address, size_t bytes) {
+    const KeepErrno keep;
+    if (bytes == 0 || madvise(address, bytes, MADV_DONTNEED) == 0) return {};
+    return Failure{Error::misaligned, number_of(address)};
+}
+
+Status HostPages::release(void* address, size_t bytes) {
+    const KeepErrno keep;
+    if (munmap(address, bytes) == 0) return {};
+    return Failure{Error::out_of_nodes, number_of(address)};
+}
+
+}  // namespace quire::hosted

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// The names that C programs know the heap by.
+#include <errno.h>
+#include <malloc.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "process_heap.hpp"
+#include "quire/base/bits.hpp"
+
+#define QUIRE_EXPORT extern "C" [[gnu::visibility("default")]]
+
+namespace hosted = quire::hosted;
+
+QUIRE_EXPORT void* malloc(size_t bytes) noexcept {
+    return hosted::allocate(bytes);
+}
+
+QUIRE_EXPORT void free(void* block) noexcept {
+    hosted::free(block);
+}
+
+QUIRE_EXPORT void* calloc(size_t count, size_t bytes) noexcept {
+    size_t total = 0;
+    if (__builtin_mul_overflow(count, bytes, &total)) {
+        errno = ENOMEM;
+        return nullptr;
+    }
+    return hosted::allocate_zeroed(total);
+}
+
+// A size of zero frees, as the host's C library has it.
+QUIRE_EXPORT void* realloc(void* block, size_t bytes) noexcept {
+    if (block != nullptr && bytes == 0) {
+        hosted::free(block);
+        return nullptr;
+    }
+    return hosted::reallocate(block, bytes);
+}
+
+QUIRE_EXPORT void* reallocarray(void* block, size_t count, size_t bytes) noexcept {
+    size_t total = 0;
+    if (__builtin_mul_overflow(count, bytes, &total)) {
+        errno = ENOMEM;
+        return nullptr;
+    }
+    return realloc(block, total);
+}
+
+QUIRE_EXPORT void* aligned_alloc(size_t alignment, size_t bytes) noexcept {
+    return hosted::allocate_aligned(bytes, alignment);
+}
+
+// Any alignment, rounded up to a power of two.
+QUIRE_EXPORT void* memalign(size_t alignment, size_t bytes) noexcept {
+    if (alignment > SIZE_MAX / 2 + 1) {
+        errno = EINVAL;
+        return nullptr;
+    }
+    return hosted::allocate_aligned(bytes, size_t{1} << quire::log2_ceil(alignment));
+}
+
+QUIRE_EXPORT int posix_memalign(void** block, size_t alignment, size_t bytes) noexcept {
+    if (!quire::is_power_of_two(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
+    const int before = errno;
+    void* const found = hosted::allocate_aligned(bytes, alignment);
+    errno = before;
+    if (found == nullptr) return ENOMEM;
+    *block = found;
+    return 0;
+}
+
+QUIRE_EXPORT void* valloc(size_t bytes) noexcept {
+    return hosted::allocate_aligned(bytes, quire::page_size);
+}
+
+QUIRE_EXPORT void* pvalloc(size_t bytes) noexcept {
+    if (bytes > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return nullptr;
+    }
+    return hosted::allocate_aligned(quire::round_up(bytes, quire::page_size), quire::page_size);
+}
+
+QUIRE_EXPORT size_t malloc_usable_size(void* block) noexcept {
+    return hosted::usable_size(block);
+}
+
+QUIRE_EXPORT int malloc_trim(size_t) noexcept {
+    return hosted::trim() ? 1 : 0;
+}
+
+QUIRE_EXPORT struct mallinfo2 mallinfo2() noexcept {
+    const hosted::Usage usage = hosted::usage();
+    struct mallinfo2 info{};
+    info.arena = usage.committed_bytes;
+    info.uordblks = usage.live_bytes;
+    info.fordblks = usage.free_bytes;
+    info.hblks = usage.large_blocks;
+    return info;
+}
+
+QUIRE_EXPORT void free_sized(void* block, size_t bytes) noexcept {
+    hosted::free_sized_slowly(block, bytes, 1);
+}
+
+QUIRE_EXPORT void free_aligned_sized(void* block, size_t alignment, size_t bytes) noexcept {
+    hosted::free_sized_slowly(block, bytes, alignment);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+#include "process_heap.hpp"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "host_pages.hpp"
+#include "quire/base/text.hpp"
+#include "quire/heap/heap.hpp"
+
+namespace quire::hosted {
+
+constinit thread_local heap_internal::CpuBlocks blocks_at_hand;
+
+namespace {
+
+// Threads outnumber CPUs here, so who waits sleeps.
+class ThreadLock {
+  public:
+    void lock() { pthread_mutex_lock(&mutex_); }
+    void unlock() { pthread_mutex_unlock(&mutex_); }
+
+  private:
+    pthread_mutex_t mutex_ = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+};
+
+class ProcessPlatform final : public Platform {
+  public:
+    [[noreturn]] void panic(const Report& report) override {
+        char buffer[512];
+        TextWriter text(buffer);
+        write(text, report);
+        text.put('\n');
+        [[maybe_unused]] const ssize_t written = ::write(2, text.text(), text.length());
+        abort();
+    }
+};
+
+using ProcessHeap = BasicHeap<ThreadLock>;
+
+constinit HostPages pages;
+constinit ProcessPlatform platform;
+constinit ThreadLock starting;
+constinit ProcessHeap heap;
+constinit Atomic<bool> started{false};
+constinit pthread_key_t at_thread_exit = 0;
+
+// Set while this thread has asked to be told of its end.
+thread_local bool introduced = false;
+thread_local unsigned farewells = 0;
+
+// Called again, up to four times, when other destructors of the thread used the heap since.
+void leave(void*) {
+    heap.drain(blocks_at_hand);
+    introduced = false;
+    ++farewells;
+}
+
+// The largest arena that the host lets us have, so that all but large blocks lie in one.
+void start_heap() {
+    const LockGuard guard(starting);
+    if (started.load(MemoryOrder::acquire)) return;
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::none;
+    options.cached_bytes = size_t{1} << 20;
+    for (options.arena_bytes = size_t{256} << 30; options.arena_bytes >= size_t{1} << 20;
+         options.arena_bytes /= 2) {
+        if (heap.start(pages, platform, options).ok()) break;
+    }
+    pthread_key_create(&at_thread_exit, leave);
+    started.store(true, MemoryOrder::release);
+}
+
+void introduce() {
+    if (!started.load(MemoryOrder::acquire)) start_heap();
+    if (introduced || farewells > 3) return;
+    introduced = true;
+    pthread_setspecific(at_thread_exit, &blocks_at_hand);
+}
+
+void* block_or_errno(const Result<void*>& block) {
+    if (block.ok()) return *block;
+    errno = block.error() == Error::bad_argument ? EINVAL : ENOMEM;
+    return nullptr;
+}
+
+// A child has the thread alone that forked; what lay with the others is lost to it.
+void before_fork() {
+    starting.lock();
+    heap.lock_for_fork();
+}
+void after_fork() {
+    heap.unlock_after_fork();
+    starting.unlock();
+}
+[[gnu::constructor]] void watch_forks() {
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+}  // namespace
+
+void* allocate_slowly(size_t bytes) {
+    introduce();
+    if (void* const block = blocks_at_hand.take_for(bytes)) return block;
+    return block_or_errno(heap.allocate_for(blocks_at_hand, bytes, heap_internal::Fill::none));
+}
+
+void* allocate_aligned(size_t bytes, size_t alignment) {
+    introduce();
+    return block_or_errno(
+        heap.allocate_aligned_for(blocks_at_hand, bytes, alignment, heap_internal::Fill::none));
+}
+
+void* allocate_zeroed(size_t bytes) {
+    if (void* const block = blocks_at_hand.allocate(bytes)) return memset(block, 0, bytes);
+    introduce();
+    return block_or_errno(heap.allocate_for(blocks_at_hand, bytes, heap_internal::Fill::zero));
+}
+
+void free_slowly(void* block) {
+    if (block == nullptr) return;
+    introduce();
+    heap.free_for(blocks_at_hand, block);
+}
+
+void free_sized_slowly(void* block, size_t bytes, size_t alignment) {
+    if (block == nullptr) return;
+    introduce();
+    heap.free_sized_for(blocks_at_hand, block, bytes, alignment);
+}
+
+void* reallocate(void* block, size_t bytes) {
+    if (block == nullptr) return allocate(bytes);
+    const heap_internal::SizeClass* const shape = blocks_at_hand.class_of_live(block);
+    if (shape == nullptr || bytes > heap_internal::largest_cell) {
+        introduce();
+        const Result<void*> moved = heap.reallocate(block, bytes);
+        if (!moved.ok() && moved.error() != Error::out_of_memory) heap.free(block);  // reports it
+        return block_or_errno(moved);
+    }
+    const heap_internal::SizeClass& wanted =
+        heap_internal::size_classes.entries[heap_internal::class_for(bytes)];
+    if (wanted.cell_bytes == shape->cell_bytes) return block;
+    void* const moved = allocate(bytes);
+    if (moved == nullptr) return nullptr;
+    memcpy(moved, block, bytes < shape->cell_bytes ? bytes : shape->cell_bytes);
+    free(block);
+    return moved;
+}
+
+size_t usable_size(void* block) {
+    if (block == nullptr) return 0;
+    if (const auto* const shape = blocks_at_hand.class_of_live(block)) return shape->cell_bytes;
+    introduce();
+    const Result<size_t> size = heap.usable_size(block);
+    if (!size.ok()) heap.free_for(blocks_at_hand, block);  // which reports it
+    return size.value_or(0);
+}
+
+bool trim() {
+    introduce();
+    return heap.trim_for(blocks_at_hand) != 0;
+}
+
+Usage usage() {
+    introduce();
+    HeapCounters counters = heap.counters();
+    heap.discount(blocks_at_hand, counters);
+    return Usage{counters.usable_bytes, counters.committed_bytes,
+                 counters.committed_bytes - counters.usable_bytes, counters.large_blocks};
+}
+
+}  // namespace quire::hosted

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// The blocks that one CPU (or one thread, on a host) keeps at hand: for each size class an array of
+// free cells, the main one, and a spare. Nothing is written into a free block, and any block can be
+// taken back, whoever allocated it.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quire/base/atomic.hpp"
+#include "quire/heap/size_class.hpp"
+#include "quire/heap/slot_map.hpp"
+
+namespace quire::heap_internal {
+
+class HeapCore;
+
+// An array of cells, in a piece of bookkeeping memory.
+struct Magazine {
+    Magazine* next;  // in the depot
+    CellRef* cells() { return reinterpret_cast<CellRef*>(this) + 1; }
+    static Magazine* of(CellRef* cells) { return reinterpret_cast<Magazine*>(cells - 1); }
+};
+
+// Requests up to this size find their class in a table.
+inline constexpr size_t quick_limit = 1024;
+struct QuickBins {
+    uint16_t of_granules[quick_limit / granule + 1];
+};
+inline constexpr QuickBins quick_bins = [] {
+    QuickBins table{};
+    for (size_t i = 0; i <= quick_limit / granule; ++i) {
+        table.of_granules[i] =
+            static_cast<uint16_t>(SlotEntry::bin_of_class(class_for(i * granule)));
+    }
+    return table;
+}();
+
+// Touched by its CPU alone. It fills and empties its arrays through the core, under its lock.
+class CpuBlocks {
+  public:
+    constexpr CpuBlocks() = default;
+    CpuBlocks(const CpuBlocks&) = delete;
+    CpuBlocks& operator=(const CpuBlocks&) = delete;
+
+    // The fast paths, for heaps that do not watch what is behind a block. Null, or false, and
+    // nothing changed, when it takes the slow one.
+    [[gnu::always_inline]] void* allocate(size_t bytes) {
+        if (bytes >= quick_end_) return nullptr;
+        return take(bin_at(quick_bins.of_granules[(bytes + granule - 1) / granule]));
+    }
+    [[gnu::always_inline]] bool free(void* block) {
+        const Cell cell = find(block);
+        return cell.bin != nullptr && put(*cell.bin, block, cell.state);
+    }
+    // As free, if a request of so many bytes would get a cell of this class.
+    [[gnu::always_inline]] bool free_sized(void* block, size_t bytes) {
+        if (bytes >= quick_end_) return false;
+        Bin& bin = bin_at(quick_bins.of_granules[(bytes + granule - 1) / granule]);
+        const Cell cell = find(block);
+        return cell.bin == &bin && put(bin, block, cell.state);
+    }
+    // The shape of a live block's cell; null when the fast path cannot tell.
+    const SizeClass* class_of_live(const void* block) {
+        const Cell cell = find(block);
+        return cell.bin == nullptr ? nullptr : &size_classes.entries[cell.bin - bins_ - 1];
+    }
+
+    // A cell of the class, live from now on; null when there is none at hand.
+    void* take_of(unsigned size_class) {
+        Bin& bin = bins_[size_class + 1];
+        if (bin.top == bin.begin && !turn_to_full(bin)) return nullptr;
+        return take(bin);
+    }
+    // The same for a request, of whatever size and no alignment beyond the granule.
+    void* take_for(size_t bytes) {
+        if (quick_end_ == 0 || bytes > largest_cell) return nullptr;
+        return take_of(class_for(bytes));
+    }
+    // How many cells of the class lie here.
+    size_t count(unsigned size_class) const {
+        const Bin& bin = bins_[size_class + 1];
+        return static_cast<size_t>(bin.top - bin.begin) + bin.spare_count;
+    }
+
+  private:
+    friend class HeapCore;
+
+    // Of one class. `top` is behind the last cell of the main array.
+    struct alignas(SlotEntry::bin_bytes) Bin {
+        CellRef* top;
+        CellRef* begin;
+        CellRef* end;
+        CellRef* spare;
+        uint32_t reciprocal;
+        uint16_t mask;  // from an address to its place in the span
+        uint16_t spare_count;
+    };
+    static_assert(sizeof(Bin) == SlotEntry::bin_bytes);
+
+    Bin& bin_at(uintptr_t offset) {
+        return *reinterpret_cast<Bin*>(reinterpret_cast<unsigned char*>(bins_) + offset);
+    }
+    unsigned char* states() const { return reinterpret_cast<unsigned char*>(map_); }
+    [[gnu::always_inline]] void* take(Bin& bin) {
+        CellRef* top = bin.top;
+        if (top == bin.begin) return nullptr;
+        bin.top = --top;
+        atomic::store(states()[top->state], cell_live);
+        return top->block;
+    }
+    struct Cell {
+        Bin* bin;  // null when it is no live block, as far as the fast path can tell
+        uintptr_t state;
+    };
+    [[gnu::always_inline]] Cell find(const void* block) {
+        const auto address = reinterpret_cast<uintptr_t>(block);
+        const uintptr_t slot = (address - base_) >> slot_shift;
+        if (slot >= slots_) return {};
+        const uintptr_t word = map_[slot].word();
+        Bin& bin = bin_at(SlotEntry::bin(word));
+        // A whole multiple of the stride leaves less than the reciprocal in the low half.
+        const uint64_t product =
+            uint64_t{static_cast<uint32_t>(address) & bin.mask} * bin.reciprocal;
+        if (static_cast<uint32_t>(product) >= bin.reciprocal) return {};
+        const uintptr_t state = SlotEntry::states(word) + static_cast<uint32_t>(product >> 32);
+        if (atomic::load(states()[state]) != cell_live) return {};
+        return {&bin, state};
+    }
+    [[gnu::always_inline]] bool put(Bin& bin, void* block, uintptr_t state) {
+        CellRef* const top = bin.top;
+        if (top == bin.end) return false;
+        atomic::store(states()[state], cell_cached);
+        *top = CellRef{static_cast<unsigned char*>(block), state};
+        bin.top = top + 1;
+        return true;
+    }
+    static void turn(Bin& bin, size_t capacity) {
+        CellRef* const main = bin.begin;
+        const auto count = static_cast<uint16_t>(bin.top - main);
+        bin.begin = bin.spare;
+        bin.top = bin.spare + bin.spare_count;
+        bin.end = bin.spare + capacity;
+        bin.spare = main;
+        bin.spare_count = count;
+    }
+    // The main array is empty: false when the spare is too.
+    static bool turn_to_full(Bin& bin) {
+        if (bin.spare_count == 0) return false;
+        turn(bin, static_cast<size_t>(bin.end - bin.begin));
+        return true;
+    }
+    // The main array is full: false when the spare is not empty, or not there.
+    static bool turn_to_empty(Bin& bin) {
+        if (bin.spare == nullptr || bin.spare_count != 0) return false;
+        turn(bin, static_cast<size_t>(bin.end - bin.begin));
+        return true;
+    }
+
+    // Of the first arena, as far as this CPU knows. All zero: every call takes the slow path.
+    size_t quick_end_ = 0;
+    uintptr_t base_ = 0;
+    size_t slots_ = 0;
+    SlotEntry* map_ = nullptr;
+    Bin bins_[class_count + 1] = {};
+};
+
+}  // namespace quire::heap_internal

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// What CPUs that keep blocks at hand ask the core for, a bounded number of cells at a time.
+#include "quire/base/traits.hpp"
+#include "quire/heap/heap_core.hpp"
+
+namespace quire::heap_internal {
+
+namespace {
+
+// Cells that go from and to spans at a time: an operation that has to wait for it is not much
+// longer than others.
+constexpr unsigned batch = 16;
+// What waits in the depot, for each class.
+constexpr size_t depot_bytes = size_t{256} << 10;
+
+constexpr unsigned depot_magazines(const SizeClass& shape) {
+    const size_t bytes = size_t{shape.magazine_cells()} * shape.cell_bytes;
+    return static_cast<unsigned>(max(depot_bytes / bytes, size_t{2}));
+}
+
+}  // namespace
+
+// What the CPU needs for its fast path. The tables grow, but for the first arena they never move.
+void HeapCore::welcome(CpuBlocks& cpu) const {
+    const Arena& arena = arenas_[0];
+    if (cpu.map_ == nullptr) {
+        for (unsigned index = 0; index < class_count; ++index) {
+            const SizeClass& shape = size_classes.entries[index];
+            cpu.bins_[index + 1].reciprocal = shape.reciprocal;
+            cpu.bins_[index + 1].mask = static_cast<uint16_t>(shape.span_bytes() - 1);
+        }
+        cpu.map_ = arena.map();
+    }
+    if (watches_slack()) return;
+    cpu.quick_end_ = quick_limit + 1;
+    cpu.base_ = reinterpret_cast<uintptr_t>(arena.base());
+    cpu.slots_ = arena.recorded_slots();
+}
+
+CellRef* HeapCore::new_magazine(unsigned size_class) {
+    const unsigned shift = size_classes.entries[size_class].magazine_shift;
+    MetadataStore& store = arenas_[0].store();
+    if (!store.has_room(shift)) return nullptr;
+    unsigned char* const piece = store.allocate(pages_, shift);
+    if (piece == nullptr) return nullptr;
+    return construct_at(reinterpret_cast<Magazine*>(piece), Magazine{nullptr})->cells();
+}
+
+void HeapCore::drop_magazine(CellRef* cells, unsigned size_class) {
+    arenas_[0].store().free(reinterpret_cast<unsigned char*>(Magazine::of(cells)),
+                            size_classes.entries[size_class].magazine_shift);
+}
+
+SpanRecord* HeapCore::span_of(const void* block) {
+    for (const Arena& arena : arenas())
+        if (arena.contains(block)) return arena.span_at(block);
+    return nullptr;
+}
+
+// Up to so many cells of the span that have memory.
+unsigned HeapCore::take_cells(SpanRecord& span, CellRef* cells, unsigned wanted) {
+    const SizeClass& shape = span.geometry();
+    const unsigned from_bin = span.bin_link.linked() ? span.bin() : no_bin;
+    uint16_t taken[batch];
+    const unsigned count =
+        span.take_some(taken, min(wanted, batch),
+                       static_cast<unsigned>(span.committed_bytes() / shape.cell_bytes));
+    refile(span, from_bin);
+    const auto map = reinterpret_cast<uintptr_t>(arenas_[0].map());
+    const uintptr_t states = reinterpret_cast<uintptr_t>(span.states) - map;
+    // The lowest last, to be given out first.
+    for (unsigned i = 0; i < count; ++i) {
+        const unsigned cell = taken[count - 1 - i];
+        cells[i] = CellRef{span.base + size_t{cell} * shape.stride, states + cell};
+    }
+    live_blocks_ += count;
+    live_bytes_ += size_t{count} * shape.cell_bytes;
+    usable_bytes_ += size_t{count} * shape.cell_bytes;
+    return count;
+}
+
+void HeapCore::put_cells(const CellRef* cells, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        SpanRecord* const span = span_of(cells[i].block);
+        const uintptr_t state = reinterpret_cast<uintptr_t>(arenas_[0].map()) + cells[i].state;
+        const auto cell = static_cast<unsigned>(
+            state - reinterpret_cast<uintptr_t>(span != nullptr ? span->states : nullptr));
+        if (span == nullptr || cell >= span->touched || span->state(cell) != cell_cached) {
+            ++late_refusals_;
+            continue;
+        }
+        live_bytes_ -= span->geometry().cell_bytes;
+        put_back_cell(*span, cell);
+    }
+    give_back_surplus();
+}
+
+// Cells for a bin without any. False when there are none to be had in the ordinary way.
+bool HeapCore::refill(CpuBlocks::Bin& bin, unsigned size_class) {
+    const SizeClass& shape = size_classes.entries[size_class];
+    Magazine* const full = depot_[size_class];
+    if (full != nullptr) {
+        depot_[size_class] = full->next;
+        --depot_count_[size_class];
+        if (bin.begin != nullptr) drop_magazine(bin.begin, size_class);
+        bin.begin = full->cells();
+        bin.top = bin.end = bin.begin + shape.magazine_cells();
+        return true;
+    }
+    if (bin.begin == nullptr) {
+        bin.begin = bin.top = new_magazine(size_class);
+        if (bin.begin == nullptr) {
+            bin.end = nullptr;
+            return false;
+        }
+        bin.end = bin.begin + shape.magazine_cells();
+    }
+    SpanRecord* const span = find_span(size_class);
+    if (span != nullptr) bin.top += take_cells(*span, bin.top, shape.magazine_cells());
+    return bin.top != bin.begin;
+}
+
+// Room for a cell in a bin whose main array is full, or not there. False when bookkeeping memory
+// cannot be had.
+bool HeapCore::make_room(CpuBlocks::Bin& bin, unsigned size_class) {
+    const size_t capacity = size_classes.entries[size_class].magazine_cells();
+    if (bin.begin == nullptr) {
+        bin.begin = bin.top = new_magazine(size_class);
+        bin.end = bin.begin == nullptr ? nullptr : bin.begin + capacity;
+        return bin.begin != nullptr;
+    }
+    if (bin.spare_count == capacity &&
+        depot_count_[size_class] < depot_magazines(size_classes.entries[size_class])) {
+        Magazine* const full = Magazine::of(bin.spare);
+        full->next = depot_[size_class];
+        depot_[size_class] = full;
+        ++depot_count_[size_class];
+        bin.spare = nullptr;
+        bin.spare_count = 0;
+    }
+    if (bin.spare == nullptr) bin.spare = new_magazine(size_class);
+    if (bin.spare == nullptr) return false;
+    // What was freed first goes back to its spans.
+    const unsigned surplus = min(static_cast<unsigned>(bin.spare_count), batch);
+    bin.spare_count = static_cast<uint16_t>(bin.spare_count - surplus);
+    put_cells(bin.spare + bin.spare_count, surplus);
+    CpuBlocks::turn(bin, capacity);
+    return true;
+}
+
+Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill) {
+    if (!started()) return Failure{Error::bad_argument};
+    if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
+    welcome(cpu);
+    const unsigned size_class = class_of(bytes, alignment);
+    if (size_class != no_class && !watches_slack()) {
+        void* block = cpu.take_of(size_class);
+        if (block == nullptr && refill(cpu.bins_[size_class + 1], size_class)) {
+            block = cpu.take_of(size_class);
+        }
+        if (block != nullptr && fill == Fill::zero) __builtin_memset(block, 0, bytes);
+        if (block != nullptr) return block;
+    }
+    const Result<void*> block = allocate_aligned(bytes, alignment, fill);
+    if (block.ok()) return block;
+    drain(cpu);
+    drain_depot();
+    return allocate_aligned(bytes, alignment, fill);
+}
+
+// What becomes of a block that its owner gave back: a cell stays with the CPU.
+Status HeapCore::keep_at_hand(CpuBlocks& cpu, const Block& block) {
+    if (block.large != nullptr || watches_slack()) return free_block(block);
+    SpanRecord& span = *block.span;
+    CpuBlocks::Bin& bin = cpu.bins_[span.size_class + 1];
+    if (bin.top == bin.end && !cpu.turn_to_empty(bin) && !make_room(bin, span.size_class)) {
+        return free_block(block);
+    }
+    unsigned char* const state = span.states + block.cell;
+    atomic::store(*state, cell_cached);
+    *bin.top++ = CellRef{block.start, reinterpret_cast<uintptr_t>(state) -
+                                          reinterpret_cast<uintptr_t>(arenas_[0].map())};
+    return {};
+}
+
+Status HeapCore::free_for(CpuBlocks& cpu, void* block) {
+    welcome(cpu);
+    const Result<Block> located = locate_intact(block);
+    if (!located.ok()) return located.failure();
+    return keep_at_hand(cpu, *located);
+}
+
+Status HeapCore::free_sized_for(CpuBlocks& cpu, void* block, size_t bytes, size_t alignment) {
+    welcome(cpu);
+    const Result<Block> located = locate_intact(block);
+    if (!located.ok()) return located.failure();
+    if (!is_size_of(*located, bytes, alignment)) {
+        return Failure{Error::bad_argument, reinterpret_cast<uintptr_t>(block)};
+    }
+    return keep_at_hand(cpu, *located);
+}
+
+void HeapCore::drain(CpuBlocks& cpu) {
+    for (unsigned index = 0; index < class_count; ++index) {
+        CpuBlocks::Bin& bin = cpu.bins_[index + 1];
+        put_cells(bin.begin, static_cast<size_t>(bin.top - bin.begin));
+        put_cells(bin.spare, bin.spare_count);
+        if (bin.begin != nullptr) drop_magazine(bin.begin, index);
+        if (bin.spare != nullptr) drop_magazine(bin.spare, index);
+        bin.top = bin.begin = bin.end = bin.spare = nullptr;
+        bin.spare_count = 0;
+    }
+}
+
+void HeapCore::drain_depot() {
+    for (unsigned index = 0; index < class_count; ++index) {
+        while (Magazine* full = depot_[index]) {
+            depot_[index] = full->next;
+            put_cells(full->cells(), size_classes.entries[index].magazine_cells());
+            drop_magazine(full->cells(), index);
+        }
+        depot_count_[index] = 0;
+    }
+}
+
+AtHand HeapCore::at_hand(const CpuBlocks& cpu) const {
+    AtHand sum{};
+    for (unsigned index = 0; index < class_count; ++index) {
+        const size_t count = cpu.count(index);
+        sum.blocks += count;
+        sum.bytes += count * size_classes.entries[index].cell_bytes;
+    }
+    return sum;
+}
+
+AtHand HeapCore::in_depot() const {
+    AtHand sum{};
+    for (unsigned index = 0; index < class_count; ++index) {
+        const SizeClass& shape = size_classes.entries[index];
+        const size_t count = size_t{depot_count_[index]} * shape.magazine_cells();
+        sum.blocks += count;
+        sum.bytes += count * shape.cell_bytes;
+    }
+    return sum;
+}
+
+}  // namespace quire::heap_internal

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+// Blocks at hand: what CPUs keep, exchange and give back, and that no bad free gets past them.
+#include "quire/heap/per_cpu_heap.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "heap_fixture.hpp"
+
+namespace quire::test {
+namespace {
+
+// Tests turn from CPU to CPU by hand.
+struct TurnedCpus {
+    struct Pin {};
+    static unsigned index() { return current; }
+    static inline unsigned current = 0;
+};
+
+class PerCpuHeapTest : public testing::Test {
+  protected:
+    using Front = PerCpuHeap<Heap, TurnedCpus>;
+
+    void SetUp() override { restart({}); }
+    void restart(HeapOptions options) {
+        options.overrun_check = OverrunCheck::none;
+        for (Front::Slot& slot : slots_)
+            heap_.drain(slot.value);
+        heap_.stop();
+        for (Front::Slot& slot : slots_)
+            std::construct_at(&slot);
+        ASSERT_TRUE(heap_.start(pages_, platform_, options).ok());
+    }
+    void TearDown() override {
+        drain_all();
+        EXPECT_TRUE(heap_.validate().ok());
+        EXPECT_EQ(heap_.late_refusals(), 0u);
+        heap_.stop();
+        EXPECT_EQ(pages_.committed_bytes(), 0u);
+        EXPECT_EQ(pages_.breaches(), 0u);
+        TurnedCpus::current = 0;
+    }
+    void drain_all() {
+        for (unsigned cpu = 0; cpu < 3; ++cpu)
+            on(cpu).drain();
+    }
+    Front& on(unsigned cpu) {
+        TurnedCpus::current = cpu;
+        return front_;
+    }
+    unsigned char* allocate(size_t bytes) {
+        const Result<void*> block = front_.allocate(bytes);
+        EXPECT_TRUE(block.ok());
+        return static_cast<unsigned char*>(block.value_or(nullptr));
+    }
+    void expect_misuse(void* block, Error error) {
+        const size_t live = front_.counters().live_blocks;
+        const Status status = front_.try_free(block);
+        ASSERT_FALSE(status.ok());
+        EXPECT_EQ(status.error(), error);
+        try {
+            front_.free(block);
+            ADD_FAILURE() << "no report";
+        } catch (const Panic& panic) {
+            EXPECT_EQ(panic.report.error, error);
+            EXPECT_EQ(panic.report.address, value_of(block));
+        }
+        EXPECT_EQ(front_.counters().live_blocks, live);
+    }
+
+    HostPageSource pages_;
+    ThrowingPlatform platform_;
+    Heap heap_;
+    Front::Slot slots_[3];
+    Front front_{heap_, slots_};
+};
+
+TEST_F(PerCpuHeapTest, GivesDistinctBlocksOfEverySize) {
+    std::set<unsigned char*> blocks;
+    for (size_t bytes = 0; bytes < 3000; ++bytes) {
+        unsigned char* block = allocate(bytes);
+        ASSERT_TRUE(is_aligned(block, heap_internal::granule));
+        ASSERT_TRUE(blocks.insert(block).second);
+        ASSERT_GE(*front_.usable_size(block), bytes);
+        std::memset(block, static_cast<int>(bytes), bytes);
+    }
+    EXPECT_EQ(front_.counters().live_blocks, 3000u);
+    for (unsigned char* block : blocks) {
+        const size_t size = *front_.usable_size(block);
+        ASSERT_TRUE(front_.try_free(block).ok()) << size;
+    }
+    EXPECT_EQ(front_.counters().live_blocks, 0u);
+    EXPECT_EQ(front_.counters().live_bytes, 0u);
+    EXPECT_EQ(front_.counters().usable_bytes, 0u);
+}
+
+TEST_F(PerCpuHeapTest, WhatIsFreedLastComesFirst) {
+    unsigned char* first = allocate(64);
+    unsigned char* second = allocate(64);
+    front_.free(first);
+    front_.free(second);
+    EXPECT_EQ(allocate(64), second);
+    EXPECT_EQ(allocate(60), first);
+    front_.free(first);
+    front_.free(second);
+}
+
+TEST_F(PerCpuHeapTest, FreshBlocksAscend) {
+    unsigned char* before = allocate(64);
+    for (int i = 0; i < 200; ++i) {
+        unsigned char* next = allocate(64);
+        ASSERT_EQ(next, before + 64);
+        before = next;
+    }
+    for (int i = 0; i <= 200; ++i)
+        front_.free(before - i * 64);
+}
+
+TEST_F(PerCpuHeapTest, CallsOfThePageSourceAreFew) {
+    front_.free(allocate(64));
+    const size_t calls = pages_.calls();
+    for (int i = 0; i < 1000; ++i)
+        front_.free(allocate(64));
+    EXPECT_EQ(pages_.calls(), calls);
+}
+
+TEST_F(PerCpuHeapTest, EveryBadFreeIsRefused) {
+    for (size_t bytes : {size_t{1}, size_t{64}, size_t{1000}, size_t{5000}, size_t{30000}}) {
+        unsigned char* keep = allocate(bytes);
+        unsigned char* block = allocate(bytes);
+        for (size_t offset : {size_t{1}, size_t{8}, size_t{16}, bytes / 2, bytes - 1})
+            if (offset != 0 && offset < *front_.usable_size(block))
+                expect_misuse(block + offset, Error::misaligned);
+        front_.free(block);
+        expect_misuse(block, Error::already_free);  // in this CPU's array
+        TurnedCpus::current = 1;
+        expect_misuse(block, Error::already_free);  // in another's
+        TurnedCpus::current = 0;
+        drain_all();
+        TurnedCpus::current = 0;
+        expect_misuse(block, Error::already_free);  // back in its span
+        front_.free(keep);
+        drain_all();
+        TurnedCpus::current = 0;
+        heap_.trim();
+        expect_misuse(block, Error::already_free);  // its span gone
+    }
+    int local = 0;
+    expect_misuse(&local, Error::foreign);
+    expect_misuse(reinterpret_cast<void*>(16), Error::foreign);
+    expect_misuse(reinterpret_cast<void*>(UINTPTR_MAX - 15), Error::foreign);
+    unsigned char* block = allocate(64);
+    expect_misuse(block + 8 * heap_internal::slot_bytes, Error::foreign);
+    expect_misuse(block + (size_t{64} << 20) + page_size, Error::foreign);  // the bookkeeping
+    front_.free(block);
+    front_.free(nullptr);
+    EXPECT_TRUE(front_.try_free(nullptr).ok());
+}
+
+TEST_F(PerCpuHeapTest, TheRestBehindTheLastCellIsNoBlock) {
+    // 16384 is no multiple of 48, 112 and so on.
+    for (unsigned index = 0; index < heap_internal::ordinary_classes; ++index) {
+        const heap_internal::SizeClass& shape = heap_internal::size_classes.entries[index];
+        const size_t behind = size_t{shape.cells} * shape.stride;
+        if (behind == shape.span_bytes()) continue;
+        unsigned char* first = allocate(shape.cell_bytes);
+        auto* span = reinterpret_cast<unsigned char*>(value_of(first) & ~(shape.span_bytes() - 1));
+        EXPECT_FALSE(front_.try_free(span + behind).ok()) << shape.cell_bytes;
+        front_.free(first);
+    }
+}
+
+TEST_F(PerCpuHeapTest, BlocksTravelBetweenCpus) {
+    // One CPU allocates and another frees, far more than arrays and depot hold.
+    const size_t limit = size_t{64} << 10;
+    for (int round = 0; round < 30; ++round) {
+        std::vector<unsigned char*> blocks;
+        on(0);
+        for (int i = 0; i < 1000; ++i)
+            blocks.push_back(allocate(64));
+        on(1);
+        for (unsigned char* block : blocks)
+            front_.free(block);
+    }
+    EXPECT_EQ(front_.counters().live_blocks, 0u);
+    EXPECT_LE(heap_.counters().usable_bytes, 1000 * 64 + limit);
+    EXPECT_TRUE(heap_.validate().ok());
+}
+
+TEST_F(PerCpuHeapTest, TheHeapBehindTakesAndGivesTheSameBlocks) {
+    unsigned char* from_front = allocate(100);
+    auto* from_heap = static_cast<unsigned char*>(*heap_.allocate(100));
+    EXPECT_TRUE(heap_.try_free(from_front).ok());
+    EXPECT_TRUE(front_.try_free(from_heap).ok());
+    expect_misuse(from_front, Error::already_free);
+    EXPECT_EQ(heap_.try_free(from_heap).error(), Error::already_free);
+    EXPECT_EQ(front_.counters().live_blocks, 0u);
+}
+
+TEST_F(PerCpuHeapTest, WrongSizesAreRefused) {
+    for (size_t bytes : {size_t{20}, size_t{64}, size_t{1000}, size_t{20000}, size_t{100000}}) {
+        unsigned char* block = allocate(bytes);
+        EXPECT_EQ(front_.try_free_sized(block, bytes / 2).error(), Error::bad_argument);
+        EXPECT_EQ(front_.try_free_sized(block, bytes * 2).error(), Error::bad_argument);
+        EXPECT_TRUE(front_.try_free_sized(block, bytes).ok());
+        EXPECT_FALSE(front_.try_free_sized(block, bytes).ok());
+    }
+}
+
+TEST_F(PerCpuHeapTest, AlignedAndZeroedBlocks) {
+    for (size_t alignment = 1; alignment <= 4 * page_size; alignment *= 2) {
+        for (size_t bytes : {size_t{1}, size_t{24}, size_t{200}, size_t{3000}}) {
+            const Result<void*> block = front_.allocate_aligned(bytes, alignment);
+            ASSERT_TRUE(block.ok());
+            EXPECT_TRUE(is_aligned(*block, alignment));
+            std::memset(*block, 0xaa, bytes);
+            front_.free(*block);
+            auto* zeroed = static_cast<unsigned char*>(*front_.allocate_zeroed(bytes));
+            for (size_t i = 0; i < bytes; ++i)
+                ASSERT_EQ(zeroed[i], 0);
+            front_.free(zeroed);
+        }
+    }
+    EXPECT_EQ(front_.allocate_aligned(8, 3).error(), Error::bad_argument);
+}
+
+TEST_F(PerCpuHeapTest, ReallocateKeepsContents) {
+    unsigned char* block = allocate(10);
+    size_t held = 10;
+    std::memset(block, 7, held);
+    for (const int size : {20, 64, 1000, 40000, 200000, 3000, 1, 500}) {
+        const auto bytes = static_cast<size_t>(size);
+        block = static_cast<unsigned char*>(*front_.reallocate(block, bytes));
+        for (size_t i = 0; i < (bytes < held ? bytes : held); ++i)
+            ASSERT_EQ(block[i], 7);
+        std::memset(block, 7, bytes);
+        held = bytes;
+    }
+    front_.free(block);
+}
+
+TEST_F(PerCpuHeapTest, TrimGivesEverythingBack) {
+    std::vector<unsigned char*> blocks;
+    for (int i = 0; i < 20000; ++i)
+        blocks.push_back(allocate(static_cast<size_t>(i % 2000)));
+    for (unsigned char* block : blocks)
+        front_.free(block);
+    EXPECT_GT(heap_.counters().committed_bytes, size_t{1} << 20);
+    front_.trim();
+    EXPECT_EQ(heap_.counters().usable_bytes, 0u);
+    EXPECT_EQ(heap_.counters().cached_bytes, 0u);
+    EXPECT_LE(pages_.committed_bytes(), size_t{512} << 10);  // the records of spans
+    EXPECT_EQ(pages_.committed_bytes(), heap_.counters().bookkeeping_bytes);
+}
+
+TEST_F(PerCpuHeapTest, WhatLiesWithThisCpuIsUsedBeforeMemoryIsSaidToBeOut) {
+    HeapOptions options;
+    options.arena_bytes = size_t{1} << 20;
+    restart(options);
+    std::vector<unsigned char*> blocks;
+    for (int i = 0; i < 2000; ++i)
+        blocks.push_back(allocate(256));
+    for (unsigned char* block : blocks)
+        front_.free(block);
+    pages_.limit_pages(pages_.committed_bytes() / page_size);
+    // Of another size, which only pages of what was freed can serve.
+    size_t served = 0;
+    std::vector<void*> others;
+    for (Result<void*> block = front_.allocate(1024); block.ok(); block = front_.allocate(1024)) {
+        others.push_back(*block);
+        ++served;
+    }
+    EXPECT_GE(served, 400u);
+    for (void* block : others)
+        front_.free(block);
+    EXPECT_TRUE(heap_.validate().ok());
+}
+
+TEST_F(PerCpuHeapTest, OutOfPagesAtEveryPoint) {
+    for (size_t n = 1;; ++n) {
+        restart({});
+        const size_t calls = pages_.calls();
+        pages_.fail_call(n);
+        std::vector<unsigned char*> blocks;
+        for (int i = 0; i < 300; ++i) {
+            const Result<void*> block = front_.allocate(static_cast<size_t>(i * 37 % 9000));
+            if (block.ok()) blocks.push_back(static_cast<unsigned char*>(*block));
+            if (i % 3 == 2 && !blocks.empty()) {
+                ASSERT_TRUE(front_.try_free(blocks.back()).ok());
+                blocks.pop_back();
+            }
+        }
+        const bool reached = pages_.calls() - calls >= n;
+        pages_.fail_call(0);
+        EXPECT_EQ(front_.counters().live_blocks, blocks.size());
+        for (unsigned char* block : blocks)
+            ASSERT_TRUE(front_.try_free(block).ok());
+        ASSERT_TRUE(heap_.validate().ok()) << "call " << n;
+        // Usable afterwards.
+        front_.free(allocate(100));
+        if (!reached) break;
+        ASSERT_LT(n, 1000u);
+    }
+}
+
+TEST_F(PerCpuHeapTest, AHeapThatWatchesOverrunsWorksToo) {
+    for (Front::Slot& slot : slots_)
+        heap_.drain(slot.value);
+    heap_.stop();
+    ASSERT_TRUE(heap_.start(pages_, platform_, {}).ok());
+    unsigned char* block = allocate(100);
+    EXPECT_EQ(*front_.usable_size(block), 100u);
+    block[100] ^= 1;
+    EXPECT_EQ(front_.try_free(block).error(), Error::corrupted);
+    block[100] ^= 1;
+    EXPECT_TRUE(front_.try_free(block).ok());
+    expect_misuse(block, Error::already_free);
+}
+
+}  // namespace
+}  // namespace quire::test
