@@ -14,6 +14,7 @@ no peer. "slow": it would have taken too long. Instructions are counted by valgr
 import argparse
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -309,10 +310,13 @@ def main():
             print_table(table, tables[table])
     found = list(verdicts(tables))
     print_verdicts(found)
+    load = os.getloadavg()[1]
+    print(f"\nload of the host in the last five minutes: {load:.1f}, on {toolchain.jobs()} CPUs")
     if options.json:
         result = {
             "repetitions": options.repetitions,
             "quick": options.quick,
+            "load": load,
             "tables": tables,
             "targets": [{"what": what, "value": value, "at most": most, "met": met}
                         for what, value, most, met in found],
