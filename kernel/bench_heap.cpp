@@ -7,6 +7,7 @@
 #include "console.hpp"
 #include "machine.hpp"
 #include "quire/heap/heap.hpp"
+#include "quire/heap/per_cpu_heap.hpp"
 #include "quire/heap/region_page_source.hpp"
 #include "random.hpp"
 
@@ -21,6 +22,20 @@ constexpr uint32_t window = 64;
 constexpr uint32_t live_blocks = 1024;
 constexpr size_t region_bytes = size_t{4} << 20;
 
+// One CPU whose interrupt handlers allocate as well.
+struct GuardedCpu {
+    class Pin {
+      public:
+        Pin() : state_(machine::disable_interrupts()) {}
+        ~Pin() { machine::restore_interrupts(state_); }
+        Pin(const Pin&) = delete;
+        Pin& operator=(const Pin&) = delete;
+
+      private:
+        uint32_t state_;
+    };
+    static constexpr unsigned index() { return 0; }
+};
 struct Interrupts {
     static uint32_t disable() { return machine::disable_interrupts(); }
     static void restore(uint32_t state) { machine::restore_interrupts(state); }
@@ -95,9 +110,9 @@ void run(const char* guard, AnyHeap& heap) {
         heap.free(block);
 }
 
-// A heap of its own for a lock.
-template <class Lock>
-void run_with(quire::KernelMemory& memory, const char* guard) {
+// Uses a heap of its own, with that lock.
+template <class Lock, class Use>
+void with_heap(quire::KernelMemory& memory, OverrunCheck check, Use use) {
     const Result<void*> region = memory.heap().allocate_aligned(region_bytes, page_size);
     if (!region.ok()) {
         print("  too little memory\n");
@@ -106,12 +121,32 @@ void run_with(quire::KernelMemory& memory, const char* guard) {
     static constinit BasicHeap<Lock> heap;
     RegionPageSource pages;
     Panics platform(memory);
-    if (pages.start(*region, region_bytes).ok() &&
-        heap.start(pages, platform, pages.heap_options()).ok()) {
-        run(guard, heap);
-        heap.stop();
+    if (pages.start(*region, region_bytes).ok()) {
+        HeapOptions options = pages.heap_options();
+        options.overrun_check = check;
+        if (heap.start(pages, platform, options).ok()) {
+            use(heap);
+            heap.stop();
+        }
     }
     memory.heap().free(*region);
+}
+
+template <class Lock>
+void run_with(quire::KernelMemory& memory, const char* guard) {
+    with_heap<Lock>(memory, OverrunCheck::every_block,
+                    [guard](BasicHeap<Lock>& heap) { run(guard, heap); });
+}
+// With blocks at hand, which need a heap that does not watch what lies behind blocks.
+template <CpuPolicy Cpus>
+void run_at_hand(quire::KernelMemory& memory, const char* guard) {
+    with_heap<SpinLock>(memory, OverrunCheck::none, [guard](Heap& heap) {
+        using Front = PerCpuHeap<Heap, Cpus>;
+        static constinit typename Front::Slot slot;
+        Front front(heap, Span<typename Front::Slot>(&slot, 1));
+        run(guard, front);
+        front.drain();
+    });
 }
 
 }  // namespace
@@ -123,6 +158,8 @@ void bench_heap(quire::KernelMemory& memory) {
     }
     print("  a block allocated and one freed (mean of %u)     cycles\n", rounds);
     run("the kernel's own", memory.heap());
+    run_at_hand<SingleCpu>(memory, "at hand");
+    run_at_hand<GuardedCpu>(memory, "at hand, guarded");
     run_with<NoLock>(memory, "no guard");
     run_with<SpinLock>(memory, "spin lock");
     run_with<InterruptLock<Interrupts>>(memory, "interrupt guard");
