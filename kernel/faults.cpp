@@ -13,12 +13,18 @@ enum class OnFault {
     refuse,
 };
 
+constinit quire::AddressSpace* faulting_space = nullptr;
+
+// Each CPU's own.
 struct FaultState {
-    quire::AddressSpace* space = nullptr;
     OnFault mode = OnFault::resolve_or_stop;
     quire::FaultReport report;
 };
-constinit FaultState state;
+constinit FaultState states[machine::most_cpus];
+
+FaultState& own_state() {
+    return states[machine::this_cpu()];
+}
 
 quire::AccessKind access_kind(machine::Access access) {
     switch (access) {
@@ -33,13 +39,14 @@ quire::AccessKind access_kind(machine::Access access) {
 }
 
 machine::Verdict on_page_fault(void*, const machine::PageFault& machine_fault) {
+    FaultState& state = own_state();
     if (state.mode == OnFault::refuse) return machine::Verdict::unresolved;
     quire::Fault fault;
     fault.address = quire::VirtualAddress(machine_fault.address);
     fault.access = access_kind(machine_fault.access);
     fault.was_present = machine_fault.present;
     fault.instruction = quire::VirtualAddress(machine_fault.instruction_pointer);
-    const quire::FaultOutcome outcome = state.space->fault(fault);
+    const quire::FaultOutcome outcome = faulting_space->fault(fault);
     if (outcome.resolved) return machine::Verdict::resolved;
     if (state.mode == OnFault::resolve_or_remember) {
         state.report = outcome.report;
@@ -52,21 +59,27 @@ machine::Verdict on_page_fault(void*, const machine::PageFault& machine_fault) {
 }  // namespace
 
 void handle_faults_with(quire::AddressSpace& space) {
-    state.space = &space;
+    faulting_space = &space;
     machine::set_page_fault_handler(on_page_fault, nullptr);
 }
 
-bool probe_load(uintptr_t address) {
+bool probe_byte(uintptr_t address, uint8_t& value) {
+    FaultState& state = own_state();
     const OnFault before = state.mode;
     state.mode = OnFault::refuse;
-    uint8_t value = 0;
     const bool loaded = machine::try_load(address, value);
     state.mode = before;
     return loaded;
 }
 
+bool probe_load(uintptr_t address) {
+    uint8_t value = 0;
+    return probe_byte(address, value);
+}
+
 Probe probe(uintptr_t address) {
     const bool loads = probe_load(address);
+    FaultState& state = own_state();
     const OnFault before = state.mode;
     state.mode = OnFault::refuse;
     const bool stores = machine::try_store(address);
@@ -75,6 +88,7 @@ Probe probe(uintptr_t address) {
 }
 
 bool probe_execute(uintptr_t address) {
+    FaultState& state = own_state();
     const OnFault before = state.mode;
     state.mode = OnFault::refuse;
     const bool executes = machine::try_execute(address);
@@ -83,6 +97,7 @@ bool probe_execute(uintptr_t address) {
 }
 
 TouchOutcome touch(uintptr_t address, Touch how) {
+    FaultState& state = own_state();
     const OnFault before = state.mode;
     state.mode = OnFault::resolve_or_remember;
     uint8_t value = 0;

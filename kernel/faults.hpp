@@ -21,6 +21,8 @@ struct Probe {
 Probe probe(uintptr_t address);
 // The half of it that writes nothing.
 bool probe_load(uintptr_t address);
+// Also says what was loaded. Any CPU.
+bool probe_byte(uintptr_t address, uint8_t& value);
 // Whether the CPU fetches from there; a machine::return_instruction must be what it finds.
 bool probe_execute(uintptr_t address);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // All that the machine-independent kernel asks of kernel/arch/<isa>. Everything here runs on the
-// one CPU, with interrupts off.
+// first CPU, with interrupts off, but for what says otherwise.
 #pragma once
 
 #include <stddef.h>
@@ -64,6 +64,24 @@ uint64_t cycles();
 uint32_t disable_interrupts();
 void restore_interrupts(uint32_t state);
 
+// CPUs, numbered from 0, which is the first. Any CPU may ask; there is one until start_cpus.
+inline constexpr unsigned most_cpus = 8;
+unsigned cpu_count();
+unsigned this_cpu();
+// Starts others on the kernel's page table until `wanted` run in all, and waits for them, at most
+// some 10 seconds: cpu_count() then says how many came. Call once. Errors: too_many (more than
+// most_cpus), unsupported (this machine has no way), and as AddressSpace::allocate.
+quire::Status start_cpus(quire::KernelMemory& memory, unsigned wanted);
+// Interrupts them; their invalidations are served then. Any CPU; never itself.
+void interrupt(const quire::CpuMask& cpus);
+// Has another CPU, that does nothing, call a function, with interrupts on. Returns at once.
+using CpuFunction = void (*)(void* context);
+void run_on(unsigned cpu, CpuFunction function, void* context);
+// Until that function has returned. What it wrote is visible then.
+void wait_for(unsigned cpu);
+// Calls a function on this CPU with interrupts on, as run_on does.
+void with_interrupts(CpuFunction function, void* context);
+
 enum class Access { read, write, execute };
 enum class Verdict {
     resolved,    // run the instruction again
@@ -80,8 +98,8 @@ using PageFaultHandler = Verdict (*)(void* context, const PageFault& fault);
 // Who is asked about page faults; null for nobody.
 void set_page_fault_handler(PageFaultHandler handler, void* context);
 
-// One byte accessed, through the page fault handler; false when that did not resolve the fault. The
-// store leaves the byte as it was.
+// Any CPU. One byte accessed, through the page fault handler; false when that did not resolve the
+// fault. The store leaves the byte as it was.
 bool try_load(uintptr_t address, uint8_t& value);
 bool try_store(uintptr_t address);
 // Calls what is there, which must be a return instruction (return_instruction) if it can be

@@ -34,6 +34,9 @@ class KernelPlatform final : public quire::Platform {
         write(text, report);
         kernel::panic("%s", text.text());
     }
+
+    unsigned cpu_count() const override { return machine::cpu_count(); }
+    void interrupt(const quire::CpuMask& cpus) override { machine::interrupt(cpus); }
 };
 
 // Keeps the firmware's entries until colours are known: the command line comes with them.
@@ -140,6 +143,19 @@ void show_start(quire::KernelMemory& memory) {
     show_heap(memory.heap());
 }
 
+// True when as many run as were asked for.
+bool start_cpus(quire::KernelMemory& memory, unsigned wanted) {
+    show_heading("CPUs");
+    const quire::Status started = machine::start_cpus(memory, wanted);
+    if (!started.ok()) show_failure("starting the others", started.failure());
+    const unsigned count = machine::cpu_count();
+    const Palette& colors = console().palette();
+    const bool all = count >= wanted;
+    print("  %s%u of %u run%s, all on this page table\n", all ? colors.good : colors.bad, count,
+          wanted, colors.plain);
+    return all;
+}
+
 }  // namespace
 }  // namespace kernel
 
@@ -166,8 +182,9 @@ void kernel_main(uint32_t magic, uintptr_t information) {
     quire::KernelMemory& memory = **started;
     handle_faults_with(memory.space());
     show_start(memory);
+    bool well = start_cpus(memory, options.cpus);
     show_heading("Where the firmware's usable memory went");
-    bool well = show_reservations(memory_map, memory.frames());
+    well = show_reservations(memory_map, memory.frames()) && well;
 
     well = tour(memory) && well;
     show_heading("Self-tests on the machine");

@@ -3,11 +3,20 @@
 
 #include <stddef.h>
 
+#include "machine.hpp"
 #include "words.hpp"
 
 namespace kernel {
 
 namespace {
+
+// A count of CPUs, as smp= names it.
+bool take_cpus(Options& options, const char* text) {
+    const quire::Result<uint64_t> number = parse_number(text);
+    if (!number.ok() || *number < 1 || *number > machine::most_cpus) return false;
+    options.cpus = static_cast<unsigned>(*number);
+    return true;
+}
 
 bool take_word(Options& options, const char* word) {
     if (same_text(word, "tour")) {
@@ -20,6 +29,8 @@ bool take_word(Options& options, const char* word) {
         options.reach = quire::TableReach::recursive;
     } else if (same_text(word, "access=window")) {
         options.reach = quire::TableReach::window;
+    } else if (starts_with(word, "smp=")) {
+        return take_cpus(options, word + 4);
     } else {
         return false;
     }

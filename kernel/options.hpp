@@ -12,10 +12,12 @@ enum class Color { on, off };
 //   access=direct|recursive|window   how page tables are reached
 //   tour                             end after the tour and the self-tests
 //   color=off                        no ANSI colours
+//   smp=N                            how many CPUs to run
 struct Options {
     quire::TableReach reach = quire::TableReach::direct;
     AfterTour after_tour = AfterTour::monitor;
     Color color = Color::on;
+    unsigned cpus = 1;
     // The first word that means nothing, or null; the strings live in the boot information.
     bool has_unknown_word = false;
     char unknown_word[32] = {};

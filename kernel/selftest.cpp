@@ -2,6 +2,7 @@
 #include "selftest.hpp"
 
 #include "console.hpp"
+#include "machine.hpp"
 #include "stress.hpp"
 #include "tap.hpp"
 #include "words.hpp"
@@ -11,7 +12,12 @@ namespace {
 
 using namespace quire;
 
+// In all: each invalidation asks every CPU, so more CPUs do with fewer rounds.
 constexpr uint32_t stress_rounds = 4000;
+
+bool stress_all(KernelMemory& memory) {
+    return stress(memory, stress_rounds / machine::cpu_count());
+}
 
 // Pages of the space's own records, which it keeps.
 uint64_t record_pages(const AddressSpace& space) {
@@ -47,17 +53,19 @@ bool run_selftests(KernelMemory& memory) {
     constexpr unsigned own_tests = 3;
     Tap tap;
     tap.plan(static_cast<unsigned>(frame_tests().size() + mapping_tests().size() +
-                                   rights_tests().size() + heap_tests().size()) +
+                                   rights_tests().size() + heap_tests().size() +
+                                   cpu_tests().size()) +
              own_tests);
     // The first round may fill caches (region nodes, spans) that are kept.
-    const bool calm = stress(memory, stress_rounds);
+    const bool calm = stress_all(memory);
     memory.heap().trim();
     const uint64_t before = accounted(memory);
     run_all(memory, tap, frame_tests());
     run_all(memory, tap, mapping_tests());
     run_all(memory, tap, rights_tests());
     run_all(memory, tap, heap_tests());
-    tap.result(calm && stress(memory, stress_rounds), "random work damages nothing");
+    run_all(memory, tap, cpu_tests());
+    tap.result(calm && stress_all(memory), "random work damages nothing");
     tap.result(all_valid(memory), "every manager's books are in order");
     memory.heap().trim();
     const uint64_t after = accounted(memory);

@@ -21,5 +21,6 @@ quire::Span<const SelfTest> frame_tests();
 quire::Span<const SelfTest> mapping_tests();
 quire::Span<const SelfTest> rights_tests();
 quire::Span<const SelfTest> heap_tests();
+quire::Span<const SelfTest> cpu_tests();
 
 }  // namespace kernel

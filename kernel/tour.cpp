@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "console.hpp"
+#include "machine.hpp"
 #include "show.hpp"
 
 namespace kernel {
@@ -67,6 +68,10 @@ bool tour(quire::KernelMemory& memory) {
                   "the table's physical address is used as a pointer.",
                   "an access reaches it: direct map, recursive slot, or window.");
     well = tour_tables(memory) && well;
+    if (machine::cpu_count() > 1) {
+        print("\n  Now all CPUs at once, on the same pages.\n");
+        well = tour_cpus(memory) && well;
+    }
     print("\n%s%s%s\n", well ? console().palette().good : console().palette().bad,
           well ? "The tour is over: everything was as told." : "The tour FAILED.",
           console().palette().plain);

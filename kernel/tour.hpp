@@ -14,6 +14,7 @@ bool tour_addresses(quire::KernelMemory& memory);
 bool tour_heap(quire::KernelMemory& memory);
 bool tour_isolated_frames(quire::KernelMemory& memory);
 bool tour_tables(quire::KernelMemory& memory);
+bool tour_cpus(quire::KernelMemory& memory);
 
 // How scenes talk: the call about to be made, and whether what it promised holds.
 void tour_call(const char* format, ...) __attribute__((format(printf, 1, 2)));

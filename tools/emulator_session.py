@@ -33,6 +33,7 @@ ISO_CACHE_ENTRIES = 24
 BOOTS = {"i386": ("multiboot", "grub"), "x86_64": ("pvh", "grub", "uefi")}
 # The least CPU that each architecture is shown on.
 CPUS = {"i386": "qemu32", "x86_64": "qemu64"}
+MOST_CPUS = 8
 # For each way by GRUB: its files, the packages that hold them, and the modules that are wanted.
 GRUBS = {
     "grub": (pathlib.Path("/usr/lib/grub/i386-pc"), "grub-pc-bin",
@@ -60,6 +61,7 @@ class Options:
     memory: str = "128M"
     boot: str = ""  # one of BOOTS[arch]; the first when empty
     access: str = "direct"  # or recursive, window
+    smp: int = 1  # CPUs
     tour: bool = False
     color: bool = True
     extra_arguments: str = ""  # more words for the kernel's command line
@@ -77,11 +79,15 @@ class Options:
         if self.boot not in BOOTS[self.arch]:
             raise EmulatorError(f"--boot {self.boot}: a kernel for {self.arch} is booted by "
                                 f"{', '.join(BOOTS[self.arch])}")
+        if not 1 <= self.smp <= MOST_CPUS:
+            raise EmulatorError(f"--smp {self.smp}: the kernel runs on 1 to {MOST_CPUS} CPUs")
         self.cpu = self.cpu or CPUS[self.arch]
         self.kernel = pathlib.Path(self.kernel or kernel_image(self.arch))
 
     def command_line(self):
         words = [f"access={self.access}"]
+        if self.smp != 1:
+            words.append(f"smp={self.smp}")
         if self.tour:
             words.append("tour")
         if not self.color:
@@ -178,6 +184,7 @@ def emulator_command(options):
         find_emulator(options.arch),
         "-accel", os.environ.get("QUIRE_ACCEL", "tcg"),
         "-cpu", options.cpu,
+        "-smp", str(options.smp),
         "-m", check_memory(options.memory),
         "-display", options.display,
         "-no-reboot",

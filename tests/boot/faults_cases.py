@@ -92,6 +92,16 @@ def command_line():
         check("tables are reached through the window" in machine.text, "a later word was not taken")
 
 
+def missing_cpus():
+    """Fewer CPUs than were asked for: it is said, and the verdict is no good one."""
+    with Session(Options(arch="x86_64", memory="32M", extra_arguments="smp=2", tour=True),
+                 limit=90) as machine:
+        verdict = machine.wait_for_exit()
+        check(verdict == "failure", f"the machine ended with {verdict}:\n{machine.tail()}")
+        check("1 of 2 run" in machine.text, f"no word of it:\n{machine.tail()}")
+        check("The tour is over: everything was as told." in machine.text, machine.tail())
+
+
 def cases():
     yield "faults/reports", reports
     for access in ACCESSES:
@@ -102,3 +112,4 @@ def cases():
     yield "faults/modules/x86_64", modules, "x86_64"
     yield "faults/no 64-bit mode", no_long_mode
     yield "faults/command line", command_line
+    yield "faults/missing CPUs", missing_cpus

@@ -39,6 +39,9 @@ def errors():
         wrong = run("--arch", arch, "--boot", boot)
         check(wrong.returncode == 2 and f"a kernel for {arch} is booted by" in wrong.stderr,
               f"{arch} by {boot}: {wrong.stderr}")
+    for count in ("0", "-1", "9", "many"):
+        wrong = run("--tour", f"--smp={count}")
+        check(wrong.returncode == 2 and count in wrong.stderr, f"--smp {count}: {wrong.stderr}")
     unbuilt = run("--tour", QUIRE_KERNEL_IMAGE="/nonexistent/kernel")
     check(unbuilt.returncode == 2 and "not built" in unbuilt.stderr, f"unbuilt: {unbuilt.stderr}")
 

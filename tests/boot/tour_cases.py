@@ -65,8 +65,18 @@ def check_identity_gone(text):
 PROTOCOLS = {"multiboot": "Multiboot 1", "pvh": "PVH", "grub": "Multiboot 2", "uefi": "Multiboot 2"}
 
 
-def tour(arch, memory, access, boot, cpu=""):
-    options = Options(arch=arch, memory=memory, access=access, boot=boot, cpu=cpu, tour=True)
+def check_cpus(text, count):
+    """All CPUs came, and on each other's pages none saw what was no longer there."""
+    check(f"{count} of {count} run, all on this page table" in text, "not all CPUs run")
+    race = re.search(r"^# (\d+) CPUs: (\d+) maps, .* (\d+) stale$", text, re.M)
+    check(race and int(race[1]) == count and int(race[2]) > 0, f"no race of {count} CPUs")
+    if count > 1:
+        check("no CPU saw a page that was no longer there  ok" in text, "no scene of all CPUs")
+
+
+def tour(arch, memory, access, boot, cpu="", smp=1):
+    options = Options(arch=arch, memory=memory, access=access, boot=boot, cpu=cpu, smp=smp,
+                      tour=True)
     with Session(options, limit=180) as machine:
         verdict = machine.wait_for_exit()
         text = machine.text
@@ -78,6 +88,7 @@ def tour(arch, memory, access, boot, cpu=""):
         check_frames(text)
         check_identity_gone(text)
         check_width(text)
+        check_cpus(text, smp)
         beyond = "512 MiB of RAM lie beyond the reach" in text
         check(beyond == (arch == "i386" and memory == "3584M"), f"beyond reach reported: {beyond}")
         check(f"booted by {PROTOCOLS[boot]}" in text, f"it was not booted by {PROTOCOLS[boot]}")
@@ -127,10 +138,18 @@ def cases():
     for memory, access in (("8M", "window"), ("128M", "direct"), ("128M", "recursive"),
                            ("3584M", "direct")):
         yield f"tour/{memory}/{access}/grub", tour, "i386", memory, access, "grub"
-    for memory, access, boot in (("8M", "window", "pvh"), ("128M", "direct", "pvh"),
-                                 ("128M", "recursive", "pvh"), ("5G", "window", "pvh"),
-                                 ("128M", "window", "grub"), ("128M", "direct", "uefi")):
-        yield f"tour/x86_64/{memory}/{access}/{boot}", tour, "x86_64", memory, access, boot
-    for access in ACCESSES:
-        yield (f"tour/x86_64/5 levels/{access}", tour, "x86_64", "128M", access, "pvh",
-               "max,la57=on")
+    for memory, access, boot, smp in (
+            ("8M", "window", "pvh", 1), ("128M", "direct", "pvh", 4),
+            ("128M", "recursive", "pvh", 2), ("5G", "window", "pvh", 4),
+            ("128M", "window", "grub", 2), ("128M", "direct", "uefi", 2)):
+        yield (f"tour/x86_64/{memory}/{access}/{boot}/{smp} CPUs", tour, "x86_64", memory, access,
+               boot, "", smp)
+    for access, smp in (("direct", 4), ("recursive", 2), ("window", 1)):
+        yield (f"tour/x86_64/5 levels/{access}/{smp} CPUs", tour, "x86_64", "128M", access, "pvh",
+               "max,la57=on", smp)
+    for memory, access, boot, smp in (("128M", "direct", "multiboot", 4),
+                                      ("1G", "window", "multiboot", 4),
+                                      ("64M", "recursive", "multiboot", 2),
+                                      ("64M", "direct", "grub", 2)):
+        yield (f"tour/{memory}/{access}/{boot}/{smp} CPUs", tour, "i386", memory, access, boot, "",
+               smp)

@@ -13,6 +13,11 @@ namespace quire {
 template <class T>
 concept LocalTlb = requires(const T& tlb, VirtualAddress address) { tlb.flush_page(address); };
 
+// A local TLB for windows that several CPUs use: the CPU that finds a frame shown may not be the
+// one that has shown it, and so cannot rely on its own TLB.
+template <class T>
+concept SharesWindows = LocalTlb<T> && T::shares_windows;
+
 // A number that a CPU tags translations with, so that those of several page tables can stay (x86:
 // process-context identifier, SDM vol. 3A 4.10.1).
 using Pcid = uint16_t;

@@ -31,8 +31,9 @@ struct WindowPlace {
 // bytes: at least levels + 2 pages are needed, and at most `most_pages` are used.
 //
 // One CPU's: what it shows, other CPUs' TLBs do not know; the lock keeps apart the threads that
-// take turns on that CPU. An opened frame stays shown while its object lives, which must end on the
-// same CPU.
+// take turns on that CPU. CPUs that share a window take a Tlb that says so (SharesWindows): what is
+// still shown then costs a flush of its page. An opened frame stays shown while its object lives,
+// which must end on the same CPU.
 template <PagingFormat Format, LocalTlb Tlb, Lockable Lock = SpinLock>
 class Window {
   public:
@@ -130,6 +131,9 @@ class Window {
         size_t slot = end;
         for (size_t i = begin; i < end && slot == end; ++i) {
             if (shows(i, frame)) slot = i;
+        }
+        if constexpr (SharesWindows<Tlb>) {
+            if (slot != end) tlb_.flush_page(address(slot));
         }
         if (slot == end) {
             slot = unused_slot_locked(begin, end);

@@ -25,6 +25,9 @@
 #define MULTIBOOT1_FLAGS 0x00000003
 #define MULTIBOOT2_MAGIC 0xE85250D6
 
+// boot_segments, in x86/trampoline.S.
+#define BOOT_DATA 0x10
+
 #define STACK_BYTES 0x4000
 
         .section .boot.headers, "a", @progbits
@@ -105,7 +108,36 @@ link_next:
         movl    $higher_half, %eax
         jmp     *%eax
 
+// Where trampoline.S leads the other CPUs: protected mode, paging off. One at a time goes on.
+        .globl ap_entry
+        .type ap_entry, @function
+ap_entry:
+        movl    $BOOT_DATA, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %fs
+        movl    %eax, %gs
+        movl    %eax, %ss
+wait_for_gate:
+        pause
+        lock btsl $0, PHYSICAL(ap_gate)
+        jc      wait_for_gate
+        movl    $PHYSICAL(boot_directory), %eax
+        movl    %eax, %cr3
+        movl    %cr0, %eax
+        orl     $(CR0_PAGING | CR0_WRITE_PROTECT), %eax
+        movl    %eax, %cr0
+        movl    $ap_higher_half, %eax
+        jmp     *%eax
+
         .text
+        .type ap_higher_half, @function
+ap_higher_half:
+        movl    $ap_stack_top, %esp
+        xorl    %ebp, %ebp
+        call    ap_main
+        jmp     halt
+
         .type higher_half, @function
 higher_half:
         movl    $boot_stack_top, %esp

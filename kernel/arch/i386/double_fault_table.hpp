@@ -6,7 +6,7 @@
 
 namespace kernel::traps {
 
-// Call after every change of the table in use.
+// Call on each CPU after every change of the table that it uses.
 void set_double_fault_table(uint32_t cr3);
 
 }  // namespace kernel::traps

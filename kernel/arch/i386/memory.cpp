@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "../x86/managers.hpp"
+#include "../x86/smp.hpp"
 #include "double_fault_table.hpp"
 #include "quire/paging/x86/cpu.hpp"
 #include "quire/paging/x86_32.hpp"
@@ -14,6 +15,8 @@ using namespace quire;
 
 // The double fault's task has a page table of its own to load, which must be the active one.
 struct Cpu : X86Cpu {
+    using Local = smp::LocalTlb;
+    operator Local() const { return {}; }
     void load_root(Frame root) const {
         X86Cpu::load_root(root);
         traps::set_double_fault_table(static_cast<uint32_t>(address_of(root).value()));
@@ -44,8 +47,6 @@ constexpr KernelLayout make_layout() {
 }
 constexpr KernelLayout layout = make_layout();
 
-SingleCpuInvalidator<Cpu> invalidator;
-
 constinit Managers<X86_32, Cpu> managers;
 
 }  // namespace
@@ -57,7 +58,8 @@ uint64_t highest_physical() {
 }
 
 Result<KernelMemory*> start_memory(const MemoryMap& map, TableReach reach, Platform& platform) {
-    return managers.start(map, layout, reach, platform, invalidator, X86_32(x86_features()));
+    smp::start_first(platform);
+    return managers.start(map, layout, reach, platform, smp::invalidator(), X86_32(x86_features()));
 }
 
 }  // namespace kernel::machine

@@ -116,6 +116,24 @@ uint32_t disable_interrupts() {
 }
 void restore_interrupts(uint32_t) {}
 
+// One.
+unsigned cpu_count() {
+    return 1;
+}
+unsigned this_cpu() {
+    return 0;
+}
+quire::Status start_cpus(quire::KernelMemory&, unsigned wanted) {
+    if (wanted > 1) return quire::Failure{quire::Error::unsupported, 0};
+    return {};
+}
+void interrupt(const quire::CpuMask&) {}
+void run_on(unsigned, CpuFunction, void*) {}
+void wait_for(unsigned) {}
+void with_interrupts(CpuFunction function, void* context) {
+    function(context);
+}
+
 void set_page_fault_handler(PageFaultHandler handler, void* context) {
     booted->machine().on_page_fault([=](const quire::sim::PageFault& fault) {
         return handler != nullptr && handler(context, told(fault)) == Verdict::resolved;

@@ -6,6 +6,7 @@
 
 #include "../../console.hpp"
 #include "cpu.hpp"
+#include "cpu_record.hpp"
 #include "isa.hpp"
 #include "quire/base/text.hpp"
 #include "serial.hpp"
@@ -65,7 +66,7 @@ Image image() {
 }
 
 void initialize() {
-    traps::initialize();
+    traps::initialize(0, address(kernel_stack_begin), address(kernel_stack_end));
     features = isa::find_features();
     isa::enable(features);
     has_cycles = cpu::has_time_stamp_counter();
@@ -126,9 +127,9 @@ void stop(Outcome outcome) {
 }
 
 void print_backtrace(uintptr_t frame_pointer) {
-    // Only the kernel's own stack is read, so that a wild frame pointer cannot fault.
-    const uintptr_t low = address(kernel_stack_begin);
-    const uintptr_t high = address(kernel_stack_end) - 2 * sizeof(uintptr_t);
+    // Only this CPU's own stack is read, so that a wild frame pointer cannot fault.
+    const uintptr_t low = own_record().stack_begin;
+    const uintptr_t high = own_record().stack_end - 2 * sizeof(uintptr_t);
     print("  called from");
     for (unsigned depth = 0; depth < backtrace_depth; ++depth) {
         if (frame_pointer < low || frame_pointer > high || frame_pointer % sizeof(uintptr_t) != 0)

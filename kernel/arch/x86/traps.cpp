@@ -9,8 +9,10 @@
 #include "../../console.hpp"
 #include "../../machine.hpp"
 #include "cpu.hpp"
+#include "cpu_record.hpp"
 #include "quire/paging/x86/cpu.hpp"
 #include "serial.hpp"
+#include "smp.hpp"
 
 extern "C" {
 struct Fixup {
@@ -41,6 +43,8 @@ constexpr uint32_t code_present = 1u << 0;
 constexpr uint32_t code_write = 1u << 1;
 constexpr uint32_t code_reserved_bit = 1u << 3;
 constexpr uint32_t code_fetch = 1u << 4;
+
+constexpr uintptr_t interrupts_enabled = 1u << 9;  // of the flags; SDM 1, 3.4.3
 
 constexpr const char* exception_names[32] = {
     "divide error",
@@ -137,6 +141,7 @@ bool recover(traps::TrapFrame& frame, uintptr_t fault_address) {
               : fault.present    ? "which its protection forbids"
                                  : "which nothing maps");
     }
+    if (machine::this_cpu() != 0) print("  on CPU %u\n", machine::this_cpu());
     traps::print_registers(frame);
     const quire::x86::ControlRegisters registers;
     print("  cr0 %0*lx  cr2 %0*lx\n", address_digits, static_cast<unsigned long>(cpu::read_cr0()),
@@ -149,6 +154,8 @@ bool recover(traps::TrapFrame& frame, uintptr_t fault_address) {
 
 void handle_page_fault(traps::TrapFrame& frame) {
     const uintptr_t address = cpu::read_cr2();
+    // As they were: whoever waits for a lock here must hear of the others' invalidations.
+    if ((frame.flags() & interrupts_enabled) != 0) cpu::enable_interrupts();
     if (page_fault_handler != nullptr) {
         const auto verdict = page_fault_handler(page_fault_context, describe(frame, address));
         if (verdict == machine::Verdict::resolved) return;
@@ -180,7 +187,7 @@ bool try_execute(uintptr_t address) {
 }  // namespace machine
 
 void traps::report_double_fault(const InterruptedState& state) {
-    const uintptr_t guard = machine::image().stack_guard;
+    const uintptr_t guard = own_record().stack_begin - 4096;
     const Palette& colors = console().palette();
     print("\n%sPANIC: double fault%s at 0x%0*lx\n", colors.bad, colors.plain, address_digits,
           static_cast<unsigned long>(state.instruction_pointer));
@@ -188,7 +195,7 @@ void traps::report_double_fault(const InterruptedState& state) {
           static_cast<unsigned long>(state.stack_pointer), address_digits,
           static_cast<unsigned long>(quire::x86::ControlRegisters().cr3()));
     if (state.stack_pointer >= guard && state.stack_pointer <= guard + 4096 + 128) {
-        print("  the kernel's stack ran into its guard page at 0x%0*lx\n", address_digits,
+        print("  the stack ran into its guard page at 0x%0*lx\n", address_digits,
               static_cast<unsigned long>(guard));
     }
     machine::print_backtrace(state.frame_pointer);
@@ -208,7 +215,10 @@ void handle_trap(kernel::traps::TrapFrame* frame) {
                frame->vector == traps::second_spurious_vector) {
         // A spurious interrupt of the second controller is a real one for the first.
         serial::acknowledge_interrupt();
-    } else if (frame->vector == traps::spurious_vector) {
+    } else if (frame->vector == traps::ipi_vector) {
+        smp::serve_interrupt();
+    } else if (frame->vector == traps::spurious_vector ||
+               frame->vector == traps::apic_spurious_vector) {
         // Nothing is waiting for an answer.
     } else {
         report_and_stop(*frame, cpu::read_cr2());

@@ -13,10 +13,14 @@ namespace kernel::traps {
 inline constexpr uint32_t serial_vector = 36;
 inline constexpr uint32_t spurious_vector = 39;
 inline constexpr uint32_t second_spurious_vector = 47;
+// What CPUs send each other, and what a local APIC sends in place of an interrupt that is gone.
+inline constexpr uint32_t ipi_vector = 240;
+inline constexpr uint32_t apic_spurious_vector = 255;
 
 // Loads flat segments, what a double fault needs to have a stack of its own, and gates for the 32
-// exceptions and the interrupts above.
-void initialize();
+// exceptions and the interrupts above, on this CPU, which has that number from now on: this_cpu()
+// works. Its stack is what backtraces keep to.
+void initialize(unsigned cpu, uintptr_t stack_begin, uintptr_t stack_end);
 
 // Where the CPU was when the double fault came.
 struct InterruptedState {

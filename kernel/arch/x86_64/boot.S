@@ -36,7 +36,7 @@
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 #define MULTIBOOT2_MAGIC 0xE85250D6
 
-#define BOOT_CODE 0x08
+// boot_segments, in x86/trampoline.S.
 #define BOOT_DATA 0x10
 #define BOOT_CODE_64 0x18
 
@@ -75,17 +75,6 @@ multiboot2_header:
         .short 0
         .long 8
 multiboot2_header_end:
-
-        .balign 8
-boot_segments:
-        .quad 0
-        .quad 0x00CF9A000000FFFF        // flat 32-bit code
-        .quad 0x00CF92000000FFFF        // flat data
-        .quad 0x00209A0000000000        // 64-bit code
-boot_segments_end:
-boot_segments_register:
-        .short boot_segments_end - boot_segments - 1
-        .long boot_segments
 
         .section .boot.text, "ax", @progbits
         .code32
@@ -154,8 +143,20 @@ link_next:
         movl    %eax, PHYSICAL(boot_root_of_five) + 8 * 511
 
         lgdtl   boot_segments_register
-        // Through long_mode to higher_half.
-        xorl    %edi, %edi
+        xorl    %edi, %edi              // the first CPU
+        jmp     enter_long_mode
+
+// Where trampoline.S leads the others: protected mode, paging off. One at a time goes on.
+        .globl ap_entry
+        .type ap_entry, @function
+ap_entry:
+        movl    $BOOT_DATA, %eax
+        movl    %eax, %ds
+wait_for_gate:
+        pause
+        lock btsl $0, PHYSICAL(ap_gate)
+        jc      wait_for_gate
+        movl    $1, %edi                // not the first CPU
 
 // Long mode on the boot mapping, with five levels where the CPU has them: CPUID 07H:0, ECX bit 16
 // (SDM 3A, 4.1.4 and 10.8.5). Keeps %esi, %edi and %ebp.
@@ -219,6 +220,9 @@ long_mode:
         movl    %eax, %gs
         movl    %eax, %ss
         movq    $higher_half, %rax
+        movq    $ap_higher_half, %rdx
+        testl   %edi, %edi
+        cmovnzq %rdx, %rax
         jmp     *%rax
 
         .text
@@ -232,6 +236,13 @@ higher_half:
 halt:
         cli
         hlt
+        jmp     halt
+
+        .type ap_higher_half, @function
+ap_higher_half:
+        movq    $ap_stack_top, %rsp
+        xorl    %ebp, %ebp
+        call    ap_main
         jmp     halt
 
         .section .bss.pages, "aw", @nobits

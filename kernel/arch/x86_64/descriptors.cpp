@@ -5,11 +5,12 @@
 #include <stdint.h>
 
 #include "../../console.hpp"
+#include "../x86/cpu_record.hpp"
 #include "../x86/traps.hpp"
 
 extern "C" {
 extern const uint64_t trap_entries[32];
-extern const uint64_t device_entries[3];
+extern const uint64_t device_entries[5];
 }
 
 namespace kernel::traps {
@@ -22,8 +23,9 @@ constexpr uint16_t task_selector = 0x18;
 constexpr size_t exception_count = 32;
 constexpr size_t double_fault_vector = 8;
 // In the order of device_entries.
-constexpr size_t device_vectors[] = {serial_vector, spurious_vector, second_spurious_vector};
-constexpr size_t gate_count = second_spurious_vector + 1;
+constexpr size_t device_vectors[] = {serial_vector, spurious_vector, second_spurious_vector,
+                                     ipi_vector, apic_spurious_vector};
+constexpr size_t gate_count = 256;
 
 // SDM 3A, 8.7: the stacks that gates can ask for are all that is used of it.
 struct [[gnu::packed]] TaskState {
@@ -67,41 +69,52 @@ struct [[gnu::packed]] TableRegister {
     uint64_t base;
 };
 
-constinit uint64_t segments[5] = {};
 constinit Gate gates[gate_count] = {};
-constinit TaskState task = {};
-alignas(16) constinit uint8_t double_fault_stack[4096] = {};
 
-void load_segments() {
-    const uint64_t base = reinterpret_cast<uintptr_t>(&task);
-    segments[code_selector / 8] = code_segment;
-    segments[data_selector / 8] = data_segment;
-    segments[task_selector / 8] = task_segment_low(base);
-    segments[task_selector / 8 + 1] = base >> 32;
-    const TableRegister table = {sizeof(segments) - 1, reinterpret_cast<uintptr_t>(segments)};
-    asm volatile(
-        "lgdt %0\n"
-        "pushq %1\n"
-        "leaq 1f(%%rip), %%rax\n"
-        "pushq %%rax\n"
-        "lretq\n"
-        "1:\n"
-        "mov %2, %%ds\n"
-        "mov %2, %%es\n"
-        "mov %2, %%fs\n"
-        "mov %2, %%gs\n"
-        "mov %2, %%ss\n"
-        :
-        : "m"(table), "i"(code_selector), "r"(uint32_t{data_selector})
-        : "rax", "memory");
-}
+// A CPU's own: the task state is marked busy while it is in use.
+class CpuDescriptors {
+  public:
+    void load() {
+        load_segments();
+        load_task();
+    }
 
-void load_task() {
-    task.io_map_offset = sizeof(TaskState);
-    task.interrupt_stacks[double_fault_stack_number - 1] =
-        reinterpret_cast<uintptr_t>(double_fault_stack + sizeof(double_fault_stack));
-    asm volatile("ltr %0" : : "r"(task_selector) : "memory");
-}
+  private:
+    void load_segments() {
+        const uint64_t base = reinterpret_cast<uintptr_t>(&task_);
+        segments_[code_selector / 8] = code_segment;
+        segments_[data_selector / 8] = data_segment;
+        segments_[task_selector / 8] = task_segment_low(base);
+        segments_[task_selector / 8 + 1] = base >> 32;
+        const TableRegister table = {sizeof(segments_) - 1, reinterpret_cast<uintptr_t>(segments_)};
+        asm volatile(
+            "lgdt %0\n"
+            "pushq %1\n"
+            "leaq 1f(%%rip), %%rax\n"
+            "pushq %%rax\n"
+            "lretq\n"
+            "1:\n"
+            "mov %2, %%ds\n"
+            "mov %2, %%es\n"
+            "mov %2, %%fs\n"
+            "mov %2, %%gs\n"
+            "mov %2, %%ss\n"
+            :
+            : "m"(table), "i"(code_selector), "r"(uint32_t{data_selector})
+            : "rax", "memory");
+    }
+    void load_task() {
+        task_.io_map_offset = sizeof(TaskState);
+        task_.interrupt_stacks[double_fault_stack_number - 1] =
+            reinterpret_cast<uintptr_t>(double_fault_stack_ + sizeof(double_fault_stack_));
+        asm volatile("ltr %0" : : "r"(task_selector) : "memory");
+    }
+
+    uint64_t segments_[5] = {};
+    TaskState task_ = {};
+    alignas(16) uint8_t double_fault_stack_[4096] = {};
+};
+constinit CpuDescriptors descriptors[most_cpus];
 
 void load_gates() {
     for (size_t vector = 0; vector < exception_count; ++vector) {
@@ -117,10 +130,13 @@ void load_gates() {
 
 }  // namespace
 
-void initialize() {
-    load_segments();
-    load_task();
+void initialize(unsigned cpu, uintptr_t stack_begin, uintptr_t stack_end) {
+    descriptors[cpu].load();
     load_gates();
+    CpuRecord& own = cpu_record(cpu);
+    own = CpuRecord{cpu, stack_begin, stack_end};
+    // The base of GS (SDM 3A, 3.4.4.1), which the load of a selector has cleared.
+    quire::x86::write_model_specific_register(0xC0000101, reinterpret_cast<uintptr_t>(&own));
 }
 
 void print_registers(const TrapFrame& frame) {

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "../x86/managers.hpp"
+#include "../x86/smp.hpp"
 #include "quire/paging/x86/cpu.hpp"
 #include "quire/paging/x86_64.hpp"
 
@@ -37,9 +38,12 @@ constexpr KernelLayout make_layout() {
 }
 constexpr KernelLayout layout = make_layout();
 
-SingleCpuInvalidator<X86Cpu> invalidator;
+struct Cpu : X86Cpu {
+    using Local = smp::LocalTlb;
+    operator Local() const { return {}; }
+};
 
-constinit Managers<X86_64, X86Cpu> managers;
+constinit Managers<X86_64, Cpu> managers;
 
 X86_64 format() {
     return X86_64(x86_64_features(), AddressHalf::high);
@@ -54,7 +58,8 @@ uint64_t highest_physical() {
 }
 
 Result<KernelMemory*> start_memory(const MemoryMap& map, TableReach reach, Platform& platform) {
-    return managers.start(map, layout, reach, platform, invalidator, format());
+    smp::start_first(platform);
+    return managers.start(map, layout, reach, platform, smp::invalidator(), format());
 }
 
 }  // namespace kernel::machine

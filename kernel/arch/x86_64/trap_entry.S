@@ -58,6 +58,9 @@ trap_entry_\vector:
         // What the two controllers send when a device withdraws its request: IRQ 7 and 15.
         ENTRY_WITHOUT_CODE 39
         ENTRY_WITHOUT_CODE 47
+        // From other CPUs, and what a local APIC sends when there was nothing after all.
+        ENTRY_WITHOUT_CODE 240
+        ENTRY_WITHOUT_CODE 255
 
 trap_common:
         pushq   %rax
@@ -115,7 +118,7 @@ trap_entries:
         .endr
         .globl device_entries
 device_entries:
-        .quad trap_entry_36, trap_entry_39, trap_entry_47
+        .quad trap_entry_36, trap_entry_39, trap_entry_47, trap_entry_240, trap_entry_255
 
 // Loads and stores that may fault. Each pair in .fixups says: a page fault at the first address
 // that nobody resolved continues at the second.

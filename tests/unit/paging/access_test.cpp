@@ -144,6 +144,21 @@ TEST_F(WindowTest, WhatIsStillShownCostsNothing) {
     EXPECT_EQ(flushes(), before + 1);
 }
 
+// What this CPU's TLB says of a page of the window may be older than what another CPU shows there.
+struct SharedTlb : sim::MappedMachine::LocalTlb {
+    using LocalTlb::LocalTlb;
+    static constexpr bool shares_windows = true;
+};
+static_assert(SharesWindows<SharedTlb> && !SharesWindows<sim::MappedMachine::LocalTlb>);
+
+TEST_F(WindowTest, WhatIsStillShownIsFlushedWhereCpusShareTheWindow) {
+    Window<X86_32, SharedTlb> window(access().place(), SharedTlb(m.machine), m.machine.view());
+    static_cast<void>(window.open(one));
+    const uint64_t before = flushes();
+    static_cast<void>(window.open(one));
+    EXPECT_EQ(flushes(), before + 1);
+}
+
 TEST_F(WindowTest, IsBusyWhenEveryPageIsInUse) {
     auto first = access().open(one);
     ASSERT_TRUE(first.ok());
