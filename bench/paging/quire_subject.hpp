@@ -49,6 +49,7 @@ class Quire {
 
     explicit Quire(Arena& arena) : access_(arena.access()), table_(access_, Mode::make()) {
         if (!table_.create(arena).ok()) trap();
+        table_.set_use(TableUse::inactive);
     }
     // Page tables that had something mapped in them go with their arena.
     ~Quire() { static_cast<void>(table_.destroy()); }
@@ -60,13 +61,12 @@ class Quire {
     void unmap(uint64_t page) { unmap_range(page, 1); }
     void unmap_large(uint64_t page) { unmap_range(page, large_pages); }
     void protect(uint64_t page, bool writable) { protect_range(page, 1, writable); }
-    uint64_t translate(uint64_t page) const {
-        const auto found = table_.query(address_of(Page(page)));
-        if (!found.ok() || found->state != EntryState::present) return 0;
-        return frame_of(found->physical(address_of(Page(page)))).value();
+    uint64_t translate(uint64_t page) {
+        const auto found = table_.translate(address_of(Page(page)));
+        return found.ok() ? frame_of(*found).value() : 0;
     }
 
-    void map_range(uint64_t page, uint64_t count, uint64_t frame) {
+    [[gnu::always_inline]] void map_range(uint64_t page, uint64_t count, uint64_t frame) {
         auto mapped = table_.map(pages(page, count), Frame(frame), Attributes{});
         if (!mapped.ok()) trap();
         mapped->spend_unused();
@@ -74,13 +74,13 @@ class Quire {
     void map_large_range(uint64_t page, uint64_t count, uint64_t frame) {
         map_range(page, count, frame);
     }
-    void unmap_range(uint64_t page, uint64_t count) {
+    [[gnu::always_inline]] void unmap_range(uint64_t page, uint64_t count) {
         auto unmapped = table_.unmap(pages(page, count));
         if (!unmapped.ok()) trap();
         unmapped->spend_unused();
     }
     void unmap_large_range(uint64_t page, uint64_t count) { unmap_range(page, count); }
-    void protect_range(uint64_t page, uint64_t count, bool writable) {
+    [[gnu::always_inline]] void protect_range(uint64_t page, uint64_t count, bool writable) {
         auto changed = table_.protect(pages(page, count), writable ? read_write : read_only);
         if (!changed.ok()) trap();
         changed->spend_unused();

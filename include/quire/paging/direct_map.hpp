@@ -39,7 +39,10 @@ class DirectMap {
     // `frames` appear from `first` on; identity is the same number for both. `first` must be page
     // aligned and the run must end within the address space; traps otherwise.
     constexpr DirectMap(const FrameRange& frames, VirtualAddress first, AddressView view = {})
-        : frames_(frames), first_(first), view_(view) {
+        : frames_(frames),
+          first_(first),
+          shift_(first.value() + view.bias() -
+                 (static_cast<uintptr_t>(frames.first().value()) << page_shift)) {
         if (!first.is_aligned(Bytes(page_size))) trap();
         if (!frames.empty() && !first.checked_add(bytes_of(frames.count()) - Bytes(1)).ok()) trap();
     }
@@ -47,7 +50,7 @@ class DirectMap {
     // Error::unreachable, with the frame's address, outside the run.
     Result<Opened> open(Frame frame) const {
         if (!frames_.contains(frame)) return Failure{Error::unreachable, address_of(frame).value()};
-        return Opened(view_.pointer(first_ + bytes_of(frame - frames_.first())));
+        return Opened(bytes_of_unchecked(frame));
     }
 
     Session begin() const { return {}; }
@@ -55,14 +58,24 @@ class DirectMap {
         return open(location.table);
     }
     constexpr bool keeps(unsigned) const { return false; }
+    // The bytes of a frame of the run, or null.
+    void* visible_table(Frame table) const {
+        const uint64_t offset = table.value() - frames_.first().value();
+        return offset < frames_.count().value() ? bytes_of_unchecked(table) : nullptr;
+    }
 
     const FrameRange& frames() const { return frames_; }
     VirtualAddress first() const { return first_; }
 
   private:
+    void* bytes_of_unchecked(Frame frame) const {
+        const auto number = static_cast<uintptr_t>(frame.value());
+        return reinterpret_cast<void*>((number << page_shift) + shift_);
+    }
+
     FrameRange frames_;
     VirtualAddress first_;
-    AddressView view_;
+    uintptr_t shift_;  // from a frame's physical address to where it is seen, modulo 2^bits
 };
 
 static_assert(FrameAccess<DirectMap>);

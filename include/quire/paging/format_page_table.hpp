@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "quire/paging/detail/cursor.hpp"
+#include "quire/paging/detail/entry_run.hpp"
 #include "quire/paging/detail/filling.hpp"
 #include "quire/paging/detail/table_bytes.hpp"
 #include "quire/paging/detail/table_reserve.hpp"
@@ -63,19 +64,68 @@ class FormatPageTable final : public PageTable {
     const Format& format() const { return bytes_.format(); }
 
     PageRange reach() const override { return reach_; }
-    Frame highest_frame() const override { return format().highest_frame(); }
+    Frame highest_frame() const override { return highest_frame_; }
     uint64_t payload_limit() const override { return uint64_t{1} << Format::payload_bits; }
     Frame root() const override { return bytes_.root(); }
     FrameCount table_frames() const override { return FrameCount(table_frames_); }
     void set_frame_source(FrameSource source) override { source_ = source; }
 
+    // Whether CPUs may be walking the table: at first, that they may. Where none does (a table that
+    // is being built, or one that a simulator or hypervisor edits), entries that change are stored
+    // and not exchanged, as nobody marks them as accessed or dirty meanwhile. O(1).
+    void set_use(TableUse use) { use_ = use; }
+
+    // A single page, reached through a DirectMap, has a path of its own in each of these, short
+    // enough to be inlined where the type of the table is known.
+    [[gnu::always_inline]]
     Result<Invalidation> map(const PageRange& pages, Frame first,
-                             const Attributes& attributes) override;
+                             const Attributes& attributes) override {
+        if constexpr (is_visible) {
+            if (map_page(pages, first, attributes)) return Result<Invalidation>(in_place);
+            return map_out_of_line(pages, first, attributes);
+        } else {
+            return map_range(pages, first, attributes);
+        }
+    }
+    [[gnu::always_inline]]
     Result<UnmapInvalidation> unmap(const PageRange& pages,
                                     UnmappedFrames frames = UnmappedFrames::keep,
-                                    Holes holes = Holes::refuse) override;
+                                    Holes holes = Holes::refuse) override {
+        if constexpr (is_visible) {
+            bool global = false;
+            if (frames == UnmappedFrames::keep && unmap_page(pages, global)) {
+                return Result<UnmapInvalidation>(
+                    in_place, FlushRequest{root(), PageRange(pages.first(), PageCount(1)), global});
+            }
+            return unmap_out_of_line(pages, frames, holes);
+        } else {
+            return unmap_range(pages, frames, holes);
+        }
+    }
+    [[gnu::always_inline]]
     Result<Invalidation> protect(const PageRange& pages, Protection protection,
-                                 Holes holes = Holes::refuse) override;
+                                 Holes holes = Holes::refuse) override {
+        if constexpr (is_visible) {
+            bool global = false;
+            if (protect_page(pages, protection, global)) {
+                return Result<Invalidation>(
+                    in_place, FlushRequest{root(), PageRange(pages.first(), PageCount(1)), global});
+            }
+            return protect_out_of_line(pages, protection, holes);
+        } else {
+            return protect_range(pages, protection, holes);
+        }
+    }
+    [[gnu::always_inline]] Result<PhysicalAddress> translate(VirtualAddress address) override {
+        if constexpr (is_visible) {
+            PhysicalAddress physical;
+            if (translate_page(address, physical)) return physical;
+            const Page page = page_of(address);
+            const Found found = reach_.contains(page) ? look(page) : Found();
+            if (found.is_leaf) return found.physical(format(), address);
+        }
+        return PageTable::translate(address);
+    }
     Status park(const PageRange& pages, uint64_t payload) override;
     Result<Translation> query(VirtualAddress address) const override;
     Status walk(const PageRange& pages, FunctionRef<bool(const Translation&)> visit) const override;
@@ -90,6 +140,11 @@ class FormatPageTable final : public PageTable {
     using Filling = detail::Filling<Format>;
     using Reserve = detail::TableReserve<Format, Access>;
     using Tour = detail::TableTour<Format, Access>;
+
+    // Whether single pages have paths of their own. They would take stack that a 32-bit kernel does
+    // not have, and such a kernel seldom sees all its tables at once.
+    static constexpr bool is_visible = VisibleTableAccess<Access> &&
+                                       sizeof(uintptr_t) > sizeof(uint32_t);
 
     // What waits for the one unspent invalidation of an unmap.
     enum class Waiting : uint8_t {
@@ -119,7 +174,58 @@ class FormatPageTable final : public PageTable {
         Page first, last;      // if so: the slots that are
     };
 
+    // What a walk without sessions finds.
+    struct Found {
+        bool is_leaf = false;
+        unsigned level = 0;
+        Entry entry = Format::empty;
+
+        PhysicalAddress physical(const Format& format, VirtualAddress address) const {
+            const uintptr_t bytes = Shape::slot_pages(level).value() << page_shift;
+            return address_of(format.frame_of(level, entry)) +
+                   quire::Bytes(address.value() & (bytes - 1));
+        }
+    };
+
+    // detail/table_page.hpp
+    Found look(Page page) const
+        requires(VisibleTableAccess<Access>);
+    template <unsigned level>
+    Entry* leaf_below(Entry* entries, Page page) const
+        requires(VisibleTableAccess<Access>);
+    bool translate_page(VirtualAddress address, PhysicalAddress& physical)
+        requires(VisibleTableAccess<Access>);
+    Entry* walk_to_leaf_table(Page page)
+        requires(VisibleTableAccess<Access>);
+    Entry* find_leaf_table(Page page)
+        requires(VisibleTableAccess<Access>);
+    Entry* leaf_table(Page page)
+        requires(VisibleTableAccess<Access>);
+    bool map_page(const PageRange& pages, Frame frame, const Attributes& attributes)
+        requires(VisibleTableAccess<Access>);
+    bool unmap_page(const PageRange& pages, bool& global)
+        requires(VisibleTableAccess<Access>);
+    bool protect_page(const PageRange& pages, Protection protection, bool& global)
+        requires(VisibleTableAccess<Access>);
+    void forget_leaf_table() { leaf_number_ = no_leaf_table; }
     // detail/table_fill.hpp
+    // Each is a change's own way, for ranges, or called where that is rare.
+    [[gnu::always_inline]] inline Result<Invalidation> map_range(const PageRange& pages,
+                                                                 Frame first,
+                                                                 const Attributes& attributes);
+    [[gnu::noinline]] Result<Invalidation> map_out_of_line(const PageRange& pages, Frame first,
+                                                           const Attributes& attributes) {
+        return map_range(pages, first, attributes);
+    }
+    [[gnu::noinline]] Result<UnmapInvalidation> unmap_out_of_line(const PageRange& pages,
+                                                                  UnmappedFrames frames,
+                                                                  Holes holes) {
+        return unmap_range(pages, frames, holes);
+    }
+    [[gnu::noinline]] Result<Invalidation> protect_out_of_line(const PageRange& pages,
+                                                               Protection protection, Holes holes) {
+        return protect_range(pages, protection, holes);
+    }
     [[gnu::noinline]] void clear_table(const Session& session, Frame table);
     Status check_pages(const PageRange& pages) const;
     [[gnu::noinline]] Status check_mapping(const PageRange& pages, Frame first,
@@ -127,21 +233,33 @@ class FormatPageTable final : public PageTable {
     [[gnu::always_inline]] inline Status fill(const PageRange& pages);
     [[gnu::noinline]] Status count_tables(const Session& session, const PageRange& pages);
     [[gnu::noinline]] void fill_empty(const Session& session, const PageRange& pages);
-    [[gnu::noinline]] void prepare_table(const Session& session, Frame table, const Cursor& cursor,
-                                         const PageRange& pages);
-    [[gnu::noinline]] void fill_table(Entry* entries, Frame table, const Cursor& cursor,
-                                      const PageRange& pages) const;
+    [[gnu::noinline]] bool prepare_table(const Session& session, Frame table, const Cursor& cursor);
+    bool fill_table(Entry* entries, Frame table, const Cursor& cursor) const;
     // detail/table_change.hpp
+    [[gnu::always_inline]] inline Result<Invalidation> protect_range(const PageRange& pages,
+                                                                     Protection protection,
+                                                                     Holes holes);
     [[gnu::noinline]] Status plan_change(const Session& session, const PageRange& pages,
                                          Holes holes, const Change& change);
+    [[gnu::noinline]] size_t plan_run(const Cursor& cursor, Holes holes, const Change& change);
+    void note_slots(const PageRange& slots);
     FlushRequest request_of_plan() const;
     [[gnu::noinline]] Entry split(const Session& session, Cursor& cursor, Entry entry);
     [[gnu::noinline]] void protect_present(const Session& session, const PageRange& pages,
                                            Protection protection);
+    size_t protect_run(const Cursor& cursor, Protection protection) const;
+    void protect_leaf(Entry& place, Entry entry, Protection protection) const;
+    // detail/table_unmap.hpp
+    [[gnu::always_inline]] inline Result<UnmapInvalidation> unmap_range(const PageRange& pages,
+                                                                        UnmappedFrames frames,
+                                                                        Holes holes);
     [[gnu::noinline]] bool take_out(const Session& session, const PageRange& pages,
                                     UnmappedFrames frames);
     [[gnu::noinline]] bool detach_vacant_tables(const Session& session, Page page);
+    void take_out_leaves(Entry* entries, size_t count, UnmappedFrames frames) const;
     bool is_vacant_table(const Session& session, Frame table, unsigned level, Page page) const;
+    [[gnu::noinline]] bool has_other_live_entry(const Entry* entries, unsigned level,
+                                                unsigned index) const;
     void finish(const FlushRequest& request) override;
     void give_back(Frame first, unsigned level);
     // detail/table_look.hpp
@@ -151,8 +269,15 @@ class FormatPageTable final : public PageTable {
     FrameSource source_;
     Bytes bytes_;
     PageRange reach_;
+    Frame highest_frame_;  // the format's, which computes it
     size_t table_frames_ = 0;
     Waiting waiting_ = Waiting::nothing;
+    TableUse use_ = TableUse::active;
+    // The leaf table that was changed last, where tables are visible: its place among all leaf
+    // tables, and its entries.
+    static constexpr uintptr_t no_leaf_table = UINTPTR_MAX;
+    uintptr_t leaf_number_ = no_leaf_table;
+    Entry* leaf_entries_ = nullptr;
     // What is known of the change under way. Changes exclude one another, so this can stand here
     // and not on the stack, which in a kernel is small.
     Filling filling_;
@@ -166,3 +291,5 @@ class FormatPageTable final : public PageTable {
 #include "quire/paging/detail/table_change.hpp"
 #include "quire/paging/detail/table_fill.hpp"
 #include "quire/paging/detail/table_look.hpp"
+#include "quire/paging/detail/table_page.hpp"
+#include "quire/paging/detail/table_unmap.hpp"

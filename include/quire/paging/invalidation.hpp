@@ -3,6 +3,9 @@
 #pragma once
 
 #include "quire/base/result.hpp"
+#include "quire/base/traits.hpp"
+#include "quire/base/trap.hpp"
+#include "quire/config.hpp"
 #include "quire/paging/tlb.hpp"
 
 namespace quire {
@@ -19,9 +22,17 @@ class [[nodiscard]] Invalidation {
     // Nothing to flush.
     Invalidation() = default;
     explicit Invalidation(const FlushRequest& request) : request_(request), pending_(true) {}
-    Invalidation(Invalidation&& other);
-    Invalidation& operator=(Invalidation&& other);
-    ~Invalidation();
+    Invalidation(Invalidation&& other)
+        : request_(other.request_), pending_(exchange(other.pending_, false)) {}
+    Invalidation& operator=(Invalidation&& other) {
+        if (debug_checks && pending_) trap();
+        request_ = other.request_;
+        pending_ = exchange(other.pending_, false);
+        return *this;
+    }
+    ~Invalidation() {
+        if (debug_checks && pending_) trap();
+    }
 
     bool empty() const { return !pending_; }
     const FlushRequest& request() const { return request_; }
@@ -42,10 +53,17 @@ class [[nodiscard]] Invalidation {
 class [[nodiscard]] UnmapInvalidation {
   public:
     UnmapInvalidation() = default;
+    // Nothing waits to be given back.
+    explicit UnmapInvalidation(const FlushRequest& request) : flush_(request) {}
     UnmapInvalidation(PageTable& table, const FlushRequest& request)
         : flush_(request), table_(&table) {}
-    UnmapInvalidation(UnmapInvalidation&& other);
-    UnmapInvalidation& operator=(UnmapInvalidation&& other);
+    UnmapInvalidation(UnmapInvalidation&& other)
+        : flush_(move(other.flush_)), table_(exchange(other.table_, nullptr)) {}
+    UnmapInvalidation& operator=(UnmapInvalidation&& other) {
+        flush_ = move(other.flush_);
+        table_ = exchange(other.table_, nullptr);
+        return *this;
+    }
 
     // Nothing to flush and nothing to give back.
     bool empty() const { return flush_.empty(); }
@@ -55,9 +73,14 @@ class [[nodiscard]] UnmapInvalidation {
     // it is empty. O(tables and frames given back).
     void spend(TlbInvalidator& tlb);
     // For a table that no CPU is using or has used since it was changed: finishes without a flush.
-    void spend_unused();
+    void spend_unused() {
+        flush_.spend_unused();
+        if (table_ != nullptr) finish();
+    }
 
   private:
+    void finish();
+
     Invalidation flush_;
     PageTable* table_ = nullptr;
 };

@@ -49,6 +49,9 @@ enum class Holes : uint8_t {
     skip,
 };
 
+// Whether CPUs may be walking a page table while it is changed.
+enum class TableUse : uint8_t { active, inactive };
+
 class PageTable {
   public:
     // What this table can map: the format's addresses less what its access keeps for itself.
@@ -75,7 +78,7 @@ class PageTable {
     // Makes entries empty, present and absent ones alike, and frees tables that become empty.
     // Errors: zero_size; out_of_range; not_mapped (see Holes); out_of_frames (a large page has to
     // be split and there is no frame for the table); busy (an invalidation of an earlier unmap of
-    // this table is not yet spent).
+    // this table, which has something to give back, is not yet spent).
     virtual Result<UnmapInvalidation> unmap(const PageRange& pages,
                                             UnmappedFrames frames = UnmappedFrames::keep,
                                             Holes holes = Holes::refuse) = 0;
@@ -92,6 +95,10 @@ class PageTable {
     // The entry that decides about an address; an empty one covers the page alone. Error:
     // out_of_range. O(levels).
     virtual Result<Translation> query(VirtualAddress address) const = 0;
+
+    // The physical address behind an address. Errors: out_of_range; not_mapped. Remembers where it
+    // was, and so counts as a change to whoever locks. O(levels), and less work than query.
+    virtual Result<PhysicalAddress> translate(VirtualAddress address);
 
     // Calls `visit` for every entry that is not empty and overlaps the range, in ascending order,
     // until it returns false. It must not change the table. Error: out_of_range.
@@ -114,5 +121,12 @@ class PageTable {
     // The flush of `request` is done: gives back what waits in its range.
     virtual void finish(const FlushRequest& request) = 0;
 };
+
+inline Result<PhysicalAddress> PageTable::translate(VirtualAddress address) {
+    const auto found = query(address);
+    if (!found.ok()) return found.failure();
+    if (found->state != EntryState::present) return Failure{Error::not_mapped, address.value()};
+    return found->physical(address);
+}
 
 }  // namespace quire

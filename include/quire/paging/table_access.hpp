@@ -34,4 +34,11 @@ concept TableAccess = requires(A& access, const TableLocation& location, unsigne
     { access.keeps(root_index) } -> same_as<bool>;
 };
 
+// An access that shows every table at an address of its own all the time, and needs no session for
+// it: so an open table can be remembered. `visible_table` is null for one that it cannot show.
+template <class A>
+concept VisibleTableAccess = requires(const A& access, Frame table) {
+    { access.visible_table(table) } -> same_as<void*>;
+};
+
 }  // namespace quire

@@ -56,7 +56,8 @@ class X86_32 : public x86::EntryBits<uint32_t> {  // NOLINT(readability-identifi
 
     // An entry that maps a page from `frame` on, which must suit the level (4 MiB pages: a multiple
     // of 1024), with attributes that `check` accepts.
-    constexpr Entry leaf(unsigned level, Frame frame, const Attributes& attributes) const {
+    [[gnu::always_inline]] constexpr Entry leaf(unsigned level, Frame frame,
+                                                const Attributes& attributes) const {
         const Entry size = level == 1 ? bit_page_size : 0;
         return frame_bits(frame) | bit_present | size | type_bits(level, attributes.type) |
                right_bits(attributes.protection, features_.global_pages);

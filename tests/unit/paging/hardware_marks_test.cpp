@@ -77,16 +77,19 @@ TEST_F(HardwareMarksTest, SurviveProtect) {
     protect(pages_of_area(1), read_only);
     uint32_t& entry = leaf_entries()[0];
     ASSERT_EQ(entry & (marks | 2), 0u);
-    // Moment 1 is in the pass that only reads, 2 while it is decided whether the entry changes, 3
-    // just before it is exchanged.
-    for (int moment = 1; moment <= 3; ++moment) {
-        const Protection protection = moment % 2 == 1 ? read_write : read_only;
-        victim = {&entry, moment};
-        protect(pages_of_area(1), protection);
-        EXPECT_LE(victim.moments, 0);
-        EXPECT_EQ(entry & marks, marks) << moment;
-        EXPECT_EQ((entry & 2) != 0, protection == read_write);
-        entry &= ~marks;
+    // For each page, a moment is when it is decided whether the entry changes, and one just before
+    // it is exchanged; a single page has a path of its own.
+    int step = 0;
+    for (const int pages : {1, 2}) {
+        for (int moment = 1; moment <= 2 * pages; ++moment) {
+            const Protection protection = step++ % 2 == 0 ? read_write : read_only;
+            victim = {&entry, moment};
+            protect(pages_of_area(static_cast<uintptr_t>(pages)), protection);
+            EXPECT_LE(victim.moments, 0);
+            EXPECT_EQ(entry & marks, marks) << pages << " " << moment;
+            EXPECT_EQ((entry & 2) != 0, protection == read_write);
+            entry &= ~marks;
+        }
     }
 }
 

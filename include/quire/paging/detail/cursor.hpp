@@ -40,6 +40,18 @@ class Cursor {
     PageRange part() const { return PageRange::between(at_, min(slot().last(), last_)); }
     bool is_whole() const { return part() == slot(); }
 
+    // So many slots, from this one on.
+    PageRange slots(size_t count) const {
+        return PageRange(at_, Shape::slot_pages(level_) * count);
+    }
+    // How many slots of the open table, from this one on, lie wholly in the range.
+    size_t run() const {
+        const unsigned index = Shape::index(at_, level_);
+        if (at_ != Shape::slot(at_, level_).first()) return 0;
+        const size_t whole = ((last_ - at_).value() + 1) >> Shape::shift(level_);
+        return min<size_t>(whole, Format::entries - index);
+    }
+
     Entry& entry() const { return entries_[Shape::index(at_, level_)]; }
     Entry load() const { return load_entry(entry()); }
     EntryKind kind(Entry entry) const { return bytes_.format().kind(level_, entry); }
@@ -47,14 +59,17 @@ class Cursor {
 
     // Opens the table that the entry, as loaded from here, leads to.
     [[gnu::noinline]] Status descend(Entry entry) { return open_below(entry); }
-    // Goes to the slot after this one, from the root down when it lies in another table.
-    [[gnu::noinline]] Status advance() { return leaves_table() ? open_root() : Status(); }
+    // Goes to the slot after this one, or after so many, of which the others are a run; from the
+    // root down when it lies in another table.
+    [[gnu::noinline]] Status advance(size_t slots = 1) {
+        return leaves_table(slots) ? open_root() : Status();
+    }
 
     // The same moves for a pass over what another pass has seen already: they cannot fail.
     [[gnu::noinline]] void must_start() { must(open_root()); }
     [[gnu::noinline]] void must_descend(Entry entry) { must(open_below(entry)); }
-    [[gnu::noinline]] void must_advance() {
-        if (leaves_table()) must(open_root());
+    [[gnu::noinline]] void must_advance(size_t slots = 1) {
+        if (leaves_table(slots)) must(open_root());
     }
 
   private:
@@ -72,9 +87,9 @@ class Cursor {
         level_ = level;
         return {};
     }
-    // Passes the slot. Whether the next one is in another table.
-    bool leaves_table() {
-        const Page end = slot().last();
+    // Passes slots. Whether the next one is in another table.
+    bool leaves_table(size_t slots) {
+        const Page end = slot().last() + Shape::slot_pages(level_) * (slots - 1);
         done_ = end >= last_;
         if (done_) return false;
         at_ = end + PageCount(1);

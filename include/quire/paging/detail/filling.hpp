@@ -53,8 +53,18 @@ class Filling {
         return format_->leaf(level, frame_ + as_frames(page - page_), attributes_);
     }
 
-    // Tables that it takes to fill a part of an empty slot of that level: each slot that is touched
-    // needs one, unless it lies inside a slot of its own or a higher level that one entry fills.
+    // How the entries of a table follow one another: what is added from one to the next. Frame
+    // numbers are one run of bits in every format.
+    Entry step(unsigned level) const {
+        if (content_ != Content::frames) return 0;
+        const Frame next(Shape::slot_pages(level).value());
+        return static_cast<Entry>(format_->leaf(level, next, attributes_) -
+                                  format_->leaf(level, Frame(0), attributes_));
+    }
+
+    // Tables that it takes to fill a part of an empty run of slots of that level: each slot that is
+    // touched needs one, unless it lies inside a slot of its own or a higher level that one entry
+    // fills.
     [[gnu::noinline]] size_t tables_needed(const PageRange& part, unsigned level) const {
         size_t tables = 0;
         for (unsigned lower = 1; lower <= level; ++lower) {

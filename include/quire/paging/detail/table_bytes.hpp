@@ -39,6 +39,13 @@ class TableBytes {
         return access_.open(session, TableLocation{root_, table, 0, VirtualAddress(), false});
     }
 
+    // A table, or null, where the access shows all of them all the time.
+    Entry* visible(Frame table) const
+        requires(VisibleTableAccess<Access>)
+    {
+        return static_cast<Entry*>(access_.visible_table(table));
+    }
+
     bool keeps(unsigned root_index) const { return access_.keeps(root_index); }
     // Whether entries of that level lead to the same tables as long as the page table lives.
     bool is_fixed(unsigned level) const {

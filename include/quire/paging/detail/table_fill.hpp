@@ -10,7 +10,11 @@ namespace quire {
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 FormatPageTable<Format, Access>::FormatPageTable(Access& access, Format format)
-    : source_(no_frames_), bytes_(access, format), reserve_(bytes_), tour_(bytes_) {}
+    : source_(no_frames_),
+      bytes_(access, format),
+      highest_frame_(format.highest_frame()),
+      reserve_(bytes_),
+      tour_(bytes_) {}
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
@@ -40,6 +44,7 @@ Status FormatPageTable<Format, Access>::create(FrameSource source) {
     bytes_.set_root(root);
     reach_ = bytes_.reach();
     table_frames_ = tables;
+    forget_leaf_table();
     return {};
 }
 
@@ -81,6 +86,7 @@ Status FormatPageTable<Format, Access>::destroy() {
         give_back(tables[i], 0);
     reach_ = PageRange();
     table_frames_ = 0;
+    forget_leaf_table();
     return {};
 }
 
@@ -120,7 +126,7 @@ Status FormatPageTable<Format, Access>::check_mapping(const PageRange& pages, Fr
     const Status range = check_pages(pages);
     if (!range.ok()) return range;
     const uint64_t more = pages.count().value() - 1;
-    const Frame highest = format().highest_frame();
+    const Frame highest = highest_frame_;
     if (first > highest || more > (highest - first).value()) {
         return Failure{Error::out_of_range, address_of(first).value()};
     }
@@ -132,8 +138,8 @@ Status FormatPageTable<Format, Access>::check_mapping(const PageRange& pages, Fr
 
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Result<Invalidation> FormatPageTable<Format, Access>::map(const PageRange& pages, Frame first,
-                                                          const Attributes& attributes) {
+inline Result<Invalidation> FormatPageTable<Format, Access>::map_range(
+    const PageRange& pages, Frame first, const Attributes& attributes) {
     Status done = check_mapping(pages, first, attributes);
     if (done.ok()) {
         filling_ = Filling::frames(format(), pages.first(), first, attributes);
@@ -202,8 +208,14 @@ Status FormatPageTable<Format, Access>::count_tables(const Session& session,
         const Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
         if (kind == EntryKind::empty) {
-            plan_.tables += filling_.tables_needed(cursor.part(), cursor.level());
-            moved = cursor.advance();
+            const size_t run = cursor.run();
+            const size_t slots =
+                run == 0 ? 1 : detail::count_equal(&cursor.entry(), run, Format::empty);
+            if (cursor.level() > 0) {
+                const PageRange part = run == 0 ? cursor.part() : cursor.slots(slots);
+                plan_.tables += filling_.tables_needed(part, cursor.level());
+            }
+            moved = cursor.advance(slots);
             continue;
         }
         if (kind == EntryKind::table && !cursor.is_recursive(entry)) {
@@ -230,16 +242,18 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
         } else if (kind != EntryKind::empty) {
             // It came filled with the table that it is in.
             cursor.must_advance();
-        } else if (level == 0 || (cursor.is_whole() && filling_.fits(level))) {
-            store_entry(cursor.entry(), filling_.entry(level, cursor.at(), cursor.table()));
-            cursor.must_advance();
+        } else if (const size_t run = cursor.run(); run > 0 && filling_.fits(level)) {
+            Entry* const place = &cursor.entry();
+            const size_t slots = level == 0 ? run : detail::count_equal(place, run, Format::empty);
+            detail::store_run(place, slots, filling_.entry(level, cursor.at(), cursor.table()),
+                              filling_.step(level));
+            cursor.must_advance(slots);
         } else {
             const Frame table = reserve_.take(session);
-            prepare_table(session, table, cursor, pages);
+            const bool complete = prepare_table(session, table, cursor);
             const Entry link = format().table(level, table);
             store_entry(cursor.entry(), link, MemoryOrder::release);
-            // A leaf table is complete; in others there may be slots that need tables in turn.
-            if (level == 1) {
+            if (complete) {
                 cursor.must_advance();
             } else {
                 cursor.must_descend(link);
@@ -249,28 +263,39 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
 }
 
 // Makes a frame the table for the empty slot at the cursor, with everything in it that needs no
-// further table.
+// further table. Returns whether that is all.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-void FormatPageTable<Format, Access>::prepare_table(const Session& session, Frame table,
-                                                    const Cursor& cursor, const PageRange& pages) {
+bool FormatPageTable<Format, Access>::prepare_table(const Session& session, Frame table,
+                                                    const Cursor& cursor) {
     auto opened = bytes_.open_unlinked(session, table);
     if (!opened.ok()) trap();
-    fill_table(opened->entries(), table, cursor, pages);
+    return fill_table(opened->entries(), table, cursor);
 }
 
+// Each entry is written once.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-void FormatPageTable<Format, Access>::fill_table(Entry* entries, Frame table, const Cursor& cursor,
-                                                 const PageRange& pages) const {
+bool FormatPageTable<Format, Access>::fill_table(Entry* entries, Frame table,
+                                                 const Cursor& cursor) const {
     const unsigned level = cursor.level() - 1;
-    const bool fits = filling_.fits(level);
-    Page page = cursor.slot().first();
-    for (unsigned index = 0; index < Format::entries; ++index) {
-        const bool filled = fits && pages.contains(Shape::slot(page, level));
-        entries[index] = filled ? filling_.entry(level, page, table) : Format::empty;
-        if (index + 1 < Format::entries) page += Shape::slot_pages(level);
+    if (!filling_.fits(level)) {
+        detail::write_run(entries, Format::entries, Format::empty, Entry{0});
+        return false;
     }
+    const PageRange part = cursor.part();
+    const uintptr_t skipped = (part.first() - cursor.slot().first()).value();
+    const uintptr_t rounding = Shape::slot_pages(level).value() - 1;
+    const size_t begin = (skipped + rounding) >> Shape::shift(level);
+    const size_t end = max<size_t>(begin, (skipped + part.count().value()) >> Shape::shift(level));
+    detail::write_run(entries, begin, Format::empty, Entry{0});
+    if (begin < end) {
+        const Page first = cursor.slot().first() + Shape::slot_pages(level) * begin;
+        detail::write_run(entries + begin, end - begin, filling_.entry(level, first, table),
+                          filling_.step(level));
+    }
+    detail::write_run(entries + end, Format::entries - end, Format::empty, Entry{0});
+    return ((skipped | part.count().value()) & rounding) == 0;
 }
 
 }  // namespace quire

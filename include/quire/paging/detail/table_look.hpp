@@ -102,6 +102,7 @@ Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
     source_ = source;
     reach_ = bytes_.reach();
     table_frames_ = tables;
+    forget_leaf_table();
     return {};
 }
 

@@ -16,8 +16,10 @@ struct NoFrames {
     static Status free_frame(Frame frame) { return Failure{Error::foreign, frame.value()}; }
 };
 
-// Any number of frames in constant space: the first entry of each holds the number of the next.
-// What has been opened here once can be opened again, so that using a reserved frame cannot fail.
+// Any number of frames in constant space: some of them list the others in their bytes, each a
+// table's worth less one, of which the first entry leads to the list before. So most are not
+// touched. What has been opened here once can be opened again, so that using a reserved frame
+// cannot fail.
 template <PagingFormat Format, class Access>
 class TableReserve {
   public:
@@ -62,33 +64,46 @@ class TableReserve {
     // One of them, with anything in it. There must be one left.
     [[gnu::noinline]] Frame take(const Session& session) {
         if (count_ == 0) trap();
-        const Frame frame = first_;
-        auto opened = bytes_.open_unlinked(session, frame);
-        if (!opened.ok()) trap();
-        const Entry* entries = opened->entries();
-        first_ = Frame(bytes_.format().value_of(entries[0]));
         --count_;
-        return frame;
+        auto opened = bytes_.open_unlinked(session, list_);
+        if (!opened.ok()) trap();
+        const Entry* const entries = opened->entries();
+        const Frame found(bytes_.format().value_of(entries[listed_]));
+        if (listed_ > 0) {
+            --listed_;
+            return found;
+        }
+        listed_ = Format::entries - 1;
+        return exchange(list_, found);
     }
 
   private:
     [[gnu::noinline]] Status add(const Session& session, Frame frame) {
+        const bool begins_list = count_ == 0 || listed_ == Format::entries - 1;
+        const Status opens = try_open(session, frame);
+        if (!opens.ok()) return opens;
+        listed_ = begins_list ? 0 : listed_ + 1;
+        const Frame number = begins_list ? exchange(list_, frame) : frame;
+        auto opened = bytes_.open_unlinked(session, list_);
+        if (!opened.ok()) trap();
+        Entry* const entries = opened->entries();
+        entries[listed_] = bytes_.format().absent(EntryKind::parked, number.value());
+        ++count_;
+        return {};
+    }
+    [[gnu::noinline]] Status try_open(const Session& session, Frame frame) const {
         if (frame > bytes_.format().highest_frame()) {
             return Failure{Error::unreachable, address_of(frame).value()};
         }
         auto opened = bytes_.open_unlinked(session, frame);
-        if (!opened.ok()) return opened.failure();
-        Entry* entries = opened->entries();
-        entries[0] = bytes_.format().absent(EntryKind::parked, first_.value());
-        first_ = frame;
-        ++count_;
-        return {};
+        return opened.ok() ? Status() : Status(opened.failure());
     }
 
     const Bytes& bytes_;
-    Frame first_;
     size_t count_ = 0;
-    Frame refused_;  // the last one taken, when it could not be added
+    Frame list_;           // the frame that lists others, if there is any
+    unsigned listed_ = 0;  // how many it lists
+    Frame refused_;        // the last one taken, when it could not be added
     bool has_refused_ = false;
 };
 

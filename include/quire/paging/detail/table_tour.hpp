@@ -13,6 +13,7 @@ enum class TourStep : uint8_t {
     end,
 };
 enum class TableLink : uint8_t { linked, detached };
+enum class TourVisits : uint8_t { all, tables };
 
 // Depth first, from the root down. Keeps one table open, or none while a table is left. Entries
 // that are recursive are passed over; detached tables are entered like linked ones, and whole. Not
@@ -28,9 +29,10 @@ class TableTour {
 
     explicit TableTour(const Bytes& bytes) : bytes_(bytes) {}
 
-    // Begins anew; `pages` must not be empty.
-    void start(const PageRange& pages) {
+    // Begins anew; `pages` must not be empty. Leaves and payloads are passed over on request.
+    void start(const PageRange& pages, TourVisits visits = TourVisits::all) {
         pages_ = pages;
+        visits_ = visits;
         left_ = false;
         const unsigned level = bytes_.root_level();
         enter(level, bytes_.root(), Shape::first_of_table(pages.first(), level), TableLink::linked);
@@ -49,6 +51,13 @@ class TableTour {
     EntryKind kind() const { return bytes_.format().kind(level_, found_); }
     PageRange slot() const {
         return Shape::slot(stage().first + Shape::slot_pages(level_) * (stage().next - 1), level_);
+    }
+    // Whether the entry leads to a table of level 0.
+    bool leads_to_leaf_table() const { return level_ == 1 && may_be_table(kind()); }
+    // Does not go on below the entry. Returns the table that it leads to.
+    Frame pass() {
+        const Entry entry = exchange(found_, Format::empty);
+        return table_of(entry);
     }
     Entry& place() const { return entries_[stage().next - 1]; }
     // After `leave`.
@@ -76,6 +85,14 @@ class TableTour {
         stages_[level] = Stage{table, first, begin, end, link};
         level_ = level;
     }
+    static constexpr bool may_be_table(EntryKind kind) {
+        return kind == EntryKind::table || kind == EntryKind::detached;
+    }
+    Frame table_of(Entry entry) const {
+        const bool linked = bytes_.format().kind(level_, entry) == EntryKind::table;
+        return linked ? bytes_.format().frame_of(level_, entry)
+                      : Frame(bytes_.format().value_of(entry));
+    }
     void close() {
         opened_ = typename Bytes::Opened();
         entries_ = nullptr;
@@ -83,10 +100,9 @@ class TableTour {
     // Goes on below the entry last returned when that leads to a table.
     void descend() {
         const EntryKind kind = this->kind();
-        if (kind != EntryKind::table && kind != EntryKind::detached) return;
+        if (!may_be_table(kind)) return;
         const bool linked = kind == EntryKind::table;
-        const Frame table = linked ? bytes_.format().frame_of(level_, found_)
-                                   : Frame(bytes_.format().value_of(found_));
+        const Frame table = table_of(found_);
         close();
         enter(level_ - 1, table, slot().first(), linked ? link() : TableLink::detached);
     }
@@ -107,6 +123,7 @@ class TableTour {
     Entry found_ = Format::empty;
     unsigned level_ = 0;
     bool left_ = false;  // the last step was `leave`
+    TourVisits visits_ = TourVisits::all;
     Stage stages_[Format::levels];
 };
 
@@ -125,6 +142,7 @@ Result<TourStep> TableTour<Format, Access>::next(const Session& session) {
     }
     for (Stage& stage = stages_[level_]; stage.next < stage.end;) {
         found_ = load_entry(entries_[stage.next++]);
+        if (visits_ == TourVisits::tables && !may_be_table(kind())) continue;
         if (found_ != Format::empty && !bytes_.is_recursive(level_, found_)) return TourStep::entry;
     }
     close();

@@ -36,7 +36,8 @@ class LongEntries : public EntryBits<uint64_t> {
 
     // An entry that maps a page from `frame` on, which must suit the level (2 MiB pages: a multiple
     // of 512; 1 GiB: of 512 * 512), with attributes that `check` accepts.
-    constexpr Entry leaf(unsigned level, Frame frame, const Attributes& attributes) const {
+    [[gnu::always_inline]] constexpr Entry leaf(unsigned level, Frame frame,
+                                                const Attributes& attributes) const {
         const Entry size = level > 0 ? bit_page_size : 0;
         return frame_bits(frame) | bit_present | size | type_bits(level, attributes.type) |
                all_right_bits(attributes.protection);
@@ -102,7 +103,7 @@ class LongEntries : public EntryBits<uint64_t> {
             level == 0 ? 0 : frame_mask(0) & ~frame_mask(level) & ~bit_large_attribute;
         return reserved_bits() | below;
     }
-    constexpr Entry all_right_bits(Protection protection) const {
+    [[gnu::always_inline]] constexpr Entry all_right_bits(Protection protection) const {
         const bool data = !has(protection, Protection::execute) && features_.no_execute;
         return right_bits(protection, features_.global_pages) | (data ? bit_no_execute : 0);
     }

@@ -16,19 +16,8 @@ namespace x86 {
 
 // Index into the page attribute table: an entry's PAT, PCD and PWT bits, from high to low.
 constexpr unsigned page_attribute_index(MemoryType type) {
-    switch (type) {
-        case MemoryType::write_back:
-            return 0;
-        case MemoryType::write_through:
-            return 1;
-        case MemoryType::uncached:
-            return 2;
-        case MemoryType::device:
-            return 3;
-        case MemoryType::write_combining:
-            return 4;
-    }
-    return 0;
+    constexpr unsigned indices = 0x32410;  // a digit for each type, in their order
+    return (indices >> (4 * static_cast<unsigned>(type))) & 7;
 }
 constexpr MemoryType type_of_page_attribute(unsigned index) {
     if (index == 4) return MemoryType::write_combining;
