@@ -52,7 +52,7 @@ std::variant<Translation, PageFault> CpuCore::translate(const Access& access) {
         tlb_.forget(access.address);
         return walk.fault;
     }
-    if (walk.structure) tlb_.insert(*walk.structure);
+    insert_structures(walk);
     const Translation translation = tlb_.insert(*walk.translation);
     if (shape_.adversary.prefetches && control_.paging) {
         prefetch(translation.page - (uint64_t{1} << mmu_.small_shift()));
@@ -62,11 +62,17 @@ std::variant<Translation, PageFault> CpuCore::translate(const Access& access) {
 }
 
 void CpuCore::prefetch(uint64_t page) {
-    if (page >> mmu_.address_bits() != 0 || tlb_.find(page) != nullptr) return;
+    if (!mmu_.has_address(page) || tlb_.find(page) != nullptr) return;
     const Walk walk =
         mmu_.walk(ram_, control_, Access{page}, Effect::marks, tlb_.find_structure(page));
-    if (walk.structure) tlb_.insert(*walk.structure);
+    insert_structures(walk);
     if (walk.translation) tlb_.insert(*walk.translation);
+}
+
+void CpuCore::insert_structures(const Walk& walk) {
+    if (walk.structure) tlb_.insert(*walk.structure);
+    for (unsigned i = 0; i < walk.uppers; ++i)
+        tlb_.insert(walk.upper[i]);
 }
 
 Walk CpuCore::look(const Access& access) const {
@@ -76,11 +82,18 @@ Walk CpuCore::look(const Access& access) const {
 void CpuCore::set_control(const Control& control, bool cr3_written) {
     const Control old = control_;
     control_ = control;
+    tlb_.set_context(pcid());
     if (old.paging != control.paging || old.global_pages != control.global_pages) {
         invalidate_all(Globals::drop);
     } else if (cr3_written || old.cr3 != control.cr3) {
         invalidate_all(Globals::keep);
     }
+}
+
+void CpuCore::load_cr3(uint64_t cr3, bool keep) {
+    control_.cr3 = cr3;
+    tlb_.set_context(pcid());
+    if (!keep || !control_.pcids) invalidate_all(Globals::keep);
 }
 
 void CpuCore::invalidate_page(uint64_t address) {
@@ -95,7 +108,7 @@ void CpuCore::invalidate_all(Globals globals) {
 
 std::vector<StaleEntry> CpuCore::stale_entries() const {
     std::vector<StaleEntry> stale;
-    for (const Translation& cached : tlb_.entries()) {
+    for (const Translation& cached : tlb_.entries(Contexts::current)) {
         const std::optional<Translation> now = look(Access{cached.page}).translation;
         if (now && *now == cached) continue;
         // Marks that software or another CPU has set since do not make an entry stale.
@@ -109,10 +122,20 @@ std::vector<StaleEntry> CpuCore::stale_entries() const {
     return stale;
 }
 
+// What a walk would cache in an entry's place now.
+std::optional<StructureEntry> CpuCore::structure_now(const StructureEntry& cached) const {
+    const Walk walk = look(Access{cached.region});
+    if (walk.structure && walk.structure->shift == cached.shift) return walk.structure;
+    for (unsigned i = 0; i < walk.uppers; ++i) {
+        if (walk.upper[i].shift == cached.shift) return walk.upper[i];
+    }
+    return std::nullopt;
+}
+
 std::vector<StaleStructure> CpuCore::stale_structures() const {
     std::vector<StaleStructure> stale;
-    for (const StructureEntry& cached : tlb_.structures()) {
-        const std::optional<StructureEntry> now = look(Access{cached.region}).structure;
+    for (const StructureEntry& cached : tlb_.structures(Contexts::current)) {
+        const std::optional<StructureEntry> now = structure_now(cached);
         if (!now || *now != cached) stale.push_back({number_, cached, now});
     }
     return stale;
@@ -120,14 +143,14 @@ std::vector<StaleStructure> CpuCore::stale_structures() const {
 
 bool CpuCore::sees_stale(Frame frame) const {
     const uint64_t first = address_of(frame).value();
-    for (const Translation& cached : tlb_.entries()) {
+    for (const Translation& cached : tlb_.entries(Contexts::current)) {
         if (!leads_to(cached, first)) continue;
         const uint64_t address = cached.page + (first - cached.frame);
         const std::optional<Translation> now = look(Access{address}).translation;
         if (!now || now->physical(address) != first) return true;
     }
-    for (const StructureEntry& cached : tlb_.structures()) {
-        if (cached.table == first && look(Access{cached.region}).structure != cached) return true;
+    for (const StructureEntry& cached : tlb_.structures(Contexts::current)) {
+        if (cached.table == first && structure_now(cached) != cached) return true;
     }
     return false;
 }

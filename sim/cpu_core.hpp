@@ -69,12 +69,15 @@ class CpuCore {
     // 4.10.4.1): everything when PG or PGE changes; else, when `cr3_written` or CR3
     // changes, all that is not global.
     void set_control(const Control& control, bool cr3_written = false);
+    // MOV to CR3; `keep` is its bit 63, which counts only with PCIDs: nothing is dropped then.
+    void load_cr3(uint64_t cr3, bool keep = false);
 
     // INVLPG.
     void invalidate_page(uint64_t address);
     // Globals::keep is what a load of CR3 does, Globals::drop what toggling CR4.PGE does.
     void invalidate_all(Globals globals);
 
+    // Of what can be used as the CPU is: what is cached under other PCIDs is not looked at.
     std::vector<StaleEntry> stale_entries() const;
     std::vector<StaleStructure> stale_structures() const;
     // Whether a cached entry still leads to any byte of a frame, as a page or as a table.
@@ -92,6 +95,9 @@ class CpuCore {
 
   private:
     void prefetch(uint64_t page);
+    void insert_structures(const Walk& walk);
+    std::optional<StructureEntry> structure_now(const StructureEntry& cached) const;
+    uint16_t pcid() const { return control_.pcids ? control_.cr3 & 0xfff : 0; }
 
     const Ram& ram_;
     const Mmu& mmu_;

@@ -138,7 +138,7 @@ void ExplicitCpu::await(const Request& request, ExplicitCpu* self) const {
 
 std::optional<uint64_t> ExplicitCpu::resolve(const Access& access, PageFault& fault) {
     for (unsigned tries = 0; tries < fault_patience; ++tries) {
-        if (access.address >> core_.mmu().address_bits() != 0) {
+        if (!core_.mmu().has_address(access.address)) {
             throw std::out_of_range("sim: the address lies outside the address space");
         }
         const auto outcome = core_.translate(access);

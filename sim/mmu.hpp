@@ -5,6 +5,7 @@
 // share no constant and no line with them, so that each can find the other's mistakes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -98,6 +99,7 @@ struct Control {
     uint64_t pat = power_on_pat;  // IA32_PAT
     bool no_execute = false;      // EFER.NXE; 64-bit paging only
     bool five_levels = false;     // CR4.LA57; 64-bit paging only
+    bool pcids = false;  // CR4.PCIDE: the low 12 bits of cr3 are a PCID; 64-bit paging only
 
     static constexpr uint64_t power_on_pat = 0x0007040600070406;
     friend bool operator==(const Control&, const Control&) = default;
@@ -107,7 +109,11 @@ struct Control {
 struct Walk {
     std::optional<Translation> translation;  // or else
     PageFault fault;
-    std::optional<StructureEntry> structure;  // what the walk went through and may be cached
+    // What the walk went through and may be cached: the entry that refers to the last table, and
+    // those of the levels above it, from the top.
+    std::optional<StructureEntry> structure;
+    std::array<StructureEntry, 3> upper;
+    unsigned uppers = 0;
 };
 
 // Whether a walk leaves marks in the tables (accessed, dirty) or only looks.
@@ -133,6 +139,9 @@ class Mmu {
     virtual unsigned small_shift() const = 0;
     virtual unsigned large_shift() const = 0;
     virtual unsigned address_bits() const = 0;
+    bool has_address(uint64_t address) const {
+        return address_bits() == 64 || address >> address_bits() == 0;
+    }
     // The entries that decide about an address, for people.
     virtual std::string describe(const Ram& ram, const Control& control,
                                  uint64_t address) const = 0;

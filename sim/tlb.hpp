@@ -4,6 +4,7 @@
 // it; what keeps everything is the worst it can do to software that forgot to tell it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -18,8 +19,10 @@ namespace quire::sim {
 
 // Which entry goes when there is no room for another.
 enum class Eviction : uint8_t { oldest, random };
-// Whether global entries survive.
+// Whether global entries survive, and those of other contexts.
 enum class Globals : uint8_t { keep, drop };
+// Which contexts' entries are meant: what the CPU may use as it is, or all that is cached.
+enum class Contexts : uint8_t { current, all };
 
 struct TlbShape {
     // Entries held at most, at least 8 (one instruction may need several pages at once). Nothing
@@ -37,28 +40,35 @@ class Tlb {
     Tlb(unsigned small_shift, unsigned large_shift, const TlbShape& shape,
         std::function<void(const Translation&)> dropped);
 
-    // The entry used for an address, or null. Where pages of both sizes are cached, the small one.
+    // Entries are tagged with the context (PCID) that is current when they are made, and used in it
+    // alone; global ones in every context (Intel SDM vol. 3A, 4.10.2.4). It is 0 unless set.
+    void set_context(uint16_t pcid) { context_ = pcid; }
+
+    // The entry used for an address, or null. Where pages of several sizes are cached, the
+    // smallest.
     const Translation* find(uint64_t address) const;
+    // Where a walk for it may start: the lowest level that is cached.
     const StructureEntry* find_structure(uint64_t address) const;
 
     // Returns the entry as cached. It replaces the one of the same page and size.
     const Translation& insert(const Translation& translation);
     void insert(const StructureEntry& structure);
 
-    // All entries, of either size and global or not, that cover an address; and every
-    // paging-structure entry (Intel SDM vol. 3A, 4.10.4.1, INVLPG).
+    // All entries, of any size, that cover an address, in the current context or global; and every
+    // paging-structure entry of the current context (Intel SDM vol. 3A, 4.10.4.1, INVLPG).
     void invalidate_page(uint64_t address);
     // What a page fault drops: the entries that cover the address, and the structure entries that
     // a walk for it would use (same section).
     void forget(uint64_t address);
+    // Globals::keep: all of the current context that is not global. Globals::drop: everything.
     void invalidate_all(Globals globals);
 
     // Small entries inside the large page at an address.
     size_t small_entries_in(uint64_t address) const;
-    size_t size() const { return small_.size() + large_.size(); }
+    size_t size() const;
     uint64_t evictions() const { return evictions_; }
-    std::vector<Translation> entries() const;
-    std::vector<StructureEntry> structures() const;
+    std::vector<Translation> entries(Contexts contexts = Contexts::all) const;
+    std::vector<StructureEntry> structures(Contexts contexts = Contexts::all) const;
 
   private:
     struct Slot {
@@ -66,21 +76,39 @@ class Tlb {
         uint64_t sequence;
     };
     using Map = std::unordered_map<uint64_t, Slot>;
+    using Structures = std::unordered_map<uint64_t, StructureEntry>;
+    struct Size {
+        unsigned shift;
+        Map map{};
+    };
+    struct Level {
+        unsigned shift;
+        Structures map{};
+    };
 
-    void erase(Map& map, Map::iterator slot);
+    // Of an entry for an address: the context above the number of its page or region, of which
+    // canonical addresses have 48 bits that matter.
+    static constexpr uint64_t global_context = 4096;
+    static uint64_t key(uint64_t context, uint64_t address, unsigned shift) {
+        return context << 48 | (address >> shift & ((uint64_t{1} << 48) - 1));
+    }
+    bool is_usable(uint64_t key) const {
+        return key >> 48 == context_ || key >> 48 == global_context;
+    }
+    void erase(Size& size, Map::iterator slot);
     void erase_covering(uint64_t address);
     void evict_one();
-    Map& map_for(unsigned shift) { return shift == small_shift_ ? small_ : large_; }
+    Size& size_for(unsigned shift);
 
     const unsigned small_shift_;
     const unsigned large_shift_;
     const TlbShape shape_;
     const std::function<void(const Translation&)> dropped_;
-    Map small_;  // by page number of their own size
-    Map large_;
+    std::array<Size, 3> sizes_;    // of pages, ascending
+    std::array<Level, 4> levels_;  // of structure entries, ascending
+    uint64_t context_ = 0;
     std::unordered_map<uint64_t, size_t> small_per_large_;
-    std::unordered_map<uint64_t, StructureEntry> structures_;  // by region number
-    // Entries by age, for eviction only: sequence -> (page number, shift).
+    // Entries by age, for eviction only: sequence -> (key, shift).
     std::map<uint64_t, std::pair<uint64_t, unsigned>> by_age_;
     uint64_t next_sequence_ = 0;
     uint64_t evictions_ = 0;

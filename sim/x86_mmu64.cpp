@@ -131,12 +131,12 @@ std::optional<Walk> X86Mmu64::try_walk(const Ram& ram, const Control& control, c
     uint64_t table = control.cr3 & table_base_mask;
     unsigned shift = top(control);
     if (cached != nullptr) {
-        walk.structure = *cached;
+        if (cached->shift == pde) walk.structure = *cached;
         writable = cached->writable;
         user = cached->user;
         executable = cached->executable;
         table = cached->table;
-        shift = pte;
+        shift = cached->shift - 9;
     }
     for (;; shift -= 9) {
         const uint64_t where = entry_address(table, shift, access.address);
@@ -151,9 +151,12 @@ std::optional<Walk> X86Mmu64::try_walk(const Ram& ram, const Control& control, c
         if (!maps_a_page(shift, entry)) {
             if (!mark(ram, where, entry, mask(bit_accessed), effect)) return {};
             table = entry & table_base_mask;
+            const StructureEntry passed{
+                access.address & ~bits(0, shift - 1), shift, table, writable, user, executable};
             if (shift == pde) {
-                walk.structure = StructureEntry{
-                    access.address & ~bits(0, pde - 1), pde, table, writable, user, executable};
+                walk.structure = passed;
+            } else {
+                walk.upper[walk.uppers++] = passed;
             }
             continue;
         }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // 64-bit paging of x86, from the Intel SDM vol. 3A, chapter 4 (sections named below): 4 levels, or
-// 5 with CR4.LA57; 4 KiB, 2 MiB and 1 GiB pages; CR0.WP, CR4.PGE, EFER.NXE, PAT. Without PCIDs,
-// protection keys, SMEP and SMAP.
-//
-// For walks. A Tlb knows two sizes of pages and would mistake one of 1 GiB for another of 2 MiB.
+// 5 with CR4.LA57; 4 KiB, 2 MiB and 1 GiB pages; CR0.WP, CR4.PGE, EFER.NXE, PAT; PCIDs, which are
+// the Tlb's business. Without protection keys, SMEP and SMAP.
 #pragma once
 
 #include "sim/mmu.hpp"

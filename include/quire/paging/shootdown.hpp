@@ -42,8 +42,9 @@ concept SwitchingCpu = LocalFlusher<C> && requires(const C& cpu, Frame root, Pci
     { cpu.uses_pcids() } -> same_as<bool>;
 };
 
-// `Cpus` says which CPU this is and keeps the code there; `Interrupts` masks interrupts.
-template <SwitchingCpu Cpu, CpuPolicy Cpus, ExclusionPolicy Interrupts>
+// `Cpus` says which CPU this is and keeps the code there; `Interrupts` masks interrupts; `Wait` is
+// what a CPU does, besides serving, in each turn that it waits for answers.
+template <SwitchingCpu Cpu, CpuPolicy Cpus, ExclusionPolicy Interrupts, WaitPolicy Wait = RelaxOnly>
 class Shootdown : public ShootdownCore {
   public:
     // Everything given must outlive this object. A record for each CPU that will ever start.
@@ -106,7 +107,7 @@ class Shootdown : public ShootdownCore {
     void wait_for_answers(unsigned self) {
         while (!is_answered(self)) {
             serve();
-            cpu_relax();
+            Wait::relax();
         }
     }
 

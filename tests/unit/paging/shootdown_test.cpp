@@ -28,6 +28,15 @@ struct Interrupts {
     static void restore(int before) { off = before; }
 };
 
+// What happens while a CPU waits for answers.
+struct Waiting {
+    static inline std::function<void()> turn;
+    static void relax() {
+        // What happens may decide what happens next.
+        if (const auto now = turn) now();
+    }
+};
+
 using Log = std::vector<std::string>;
 struct Cpus {
     Log logs[4];
@@ -54,7 +63,7 @@ static_assert(SwitchingCpu<FakeCpu>);
 
 class ShootdownTest : public testing::Test, public Platform {
   protected:
-    using Machine = Shootdown<FakeCpu, ThisCpu, Interrupts>;
+    using Machine = Shootdown<FakeCpu, ThisCpu, Interrupts, Waiting>;
 
     ShootdownTest() {
         ThisCpu::current = 0;
@@ -68,11 +77,13 @@ class ShootdownTest : public testing::Test, public Platform {
         for (unsigned cpu = 0; cpu < 4; ++cpu)
             run(cpu, *idle);
         EXPECT_EQ(Interrupts::off, 0);
+        Waiting::turn = nullptr;
     }
     // The CPUs that are interrupted answer at once, one after the other.
     void interrupt(const CpuMask& others) override {
         interrupted = others;
-        if (before_answers) before_answers();
+        if (const auto now = before_answers) now();
+        if (deaf) return;
         for (const unsigned cpu : others)
             on(cpu, [&] { shootdown.serve(); });
     }
@@ -104,6 +115,7 @@ class ShootdownTest : public testing::Test, public Platform {
     Cpus cpus;
     CpuMask interrupted;
     std::function<void()> before_answers;
+    bool deaf = false;  // whether interrupts are lost
     ShootdownCpu records[4];
     Machine shootdown{*this, Span<ShootdownCpu>(records), FakeCpu{&cpus}};
     // Never destroyed, as CPUs run it to the end.
@@ -266,20 +278,43 @@ TEST_F(ShootdownTest, SeveralRequestsAtOnceAreOneFlush) {
     EXPECT_EQ(done(1).back(), "page 5");
 }
 
+// The interrupted request is the one that its CPU can have: nothing of it must be overwritten.
 TEST_F(ShootdownTest, AHandlerThatInvalidatesWaitsForTheInterruptedOne) {
     run(1, a);
-    int served = 0;
     before_answers = [&] {
         before_answers = nullptr;
-        on(1, [&] { shootdown.serve(); });
-        ++served;
-        // Interrupted after the answers have come and before it has seen them.
+        // Others answer while this CPU waits, not before.
+        Waiting::turn = [&] { on(1, [&] { shootdown.serve(); }); };
         of_a.invalidate(pages(8, 1));
     };
     forget();
     of_a.invalidate(pages(5, 1));
-    EXPECT_EQ(served, 1);
     EXPECT_EQ(done(1), (Log{"page 5", "page 8"}));
+}
+
+TEST_F(ShootdownTest, ACpuThatWaitsAnswersOthers) {
+    run(0, a);
+    run(1, b);
+    forget();
+    ShootdownInvalidator<Machine> of_b{shootdown, b};
+    // Nobody answers an interrupt: the two see each other's requests only as they wait.
+    bool shot_back = false;
+    before_answers = [&] {
+        before_answers = [] {};
+        deaf = true;
+        Waiting::turn = [&] {
+            if (std::exchange(shot_back, true)) return;
+            // The other CPU shoots back, and waits, and serves.
+            on(1, [&] {
+                Waiting::turn = [&] { on(0, [&] { shootdown.serve(); }); };
+                of_a.invalidate(pages(8, 1));
+            });
+        };
+    };
+    of_b.invalidate(pages(5, 1));
+    EXPECT_TRUE(shot_back);
+    EXPECT_EQ(done(1), Log{"page 5"});
+    EXPECT_EQ(done(0), Log{"page 8"});
 }
 
 TEST_F(ShootdownTest, RequestsAreAnsweredOnce) {

@@ -134,5 +134,75 @@ TEST_F(TlbTest, RandomEvictionDependsOnTheSeedAlone) {
     EXPECT_EQ(victims(), first);
 }
 
+StructureEntry structure(uint64_t region, unsigned shift) {
+    StructureEntry entry;
+    entry.region = region;
+    entry.shift = shift;
+    entry.table = region + 0x1000;
+    return entry;
+}
+
+TEST_F(TlbTest, ContextsKeepTheirEntriesApart) {
+    Tlb tlb = make();
+    tlb.set_context(1);
+    tlb.insert(small(0x1000, 0x9000));
+    tlb.insert(small(0x2000, 0x8000, true));
+    tlb.insert(structure(0, 22));
+    tlb.set_context(2);
+    EXPECT_EQ(tlb.find(0x1000), nullptr);
+    EXPECT_EQ(tlb.find_structure(0), nullptr);
+    EXPECT_EQ(tlb.find(0x2000)->frame, 0x8000u) << "global";
+    tlb.insert(small(0x1000, 0x7000));
+    EXPECT_EQ(tlb.entries(Contexts::current).size(), 2u);
+    EXPECT_EQ(tlb.entries().size(), 3u);
+    // INVLPG: of this context, and global ones.
+    tlb.invalidate_page(0x1000);
+    tlb.invalidate_page(0x2000);
+    EXPECT_EQ(tlb.size(), 1u);
+    tlb.invalidate_all(Globals::keep);
+    tlb.set_context(1);
+    EXPECT_EQ(tlb.find(0x1000)->frame, 0x9000u);
+    EXPECT_NE(tlb.find_structure(0), nullptr);
+    EXPECT_EQ(tlb.structures(Contexts::current).size(), 1u);
+    tlb.set_context(2);
+    EXPECT_TRUE(tlb.structures(Contexts::current).empty());
+    tlb.invalidate_all(Globals::drop);
+    EXPECT_EQ(tlb.size(), 0u);
+    EXPECT_TRUE(tlb.structures().empty());
+}
+
+TEST_F(TlbTest, ContextsOfTheHighestAddressesToo) {
+    Tlb tlb(12, 21, {}, {});
+    tlb.set_context(4095);
+    tlb.insert(small(0xfffffffffffff000, 0x9000));
+    EXPECT_NE(tlb.find(0xffffffffffffffff), nullptr);
+    EXPECT_EQ(tlb.find(0x00007ffffffff000), nullptr);
+    tlb.set_context(0);
+    EXPECT_EQ(tlb.find(0xffffffffffffffff), nullptr);
+}
+
+TEST_F(TlbTest, WalksStartAtTheLowestLevelThatIsCached) {
+    Tlb tlb(12, 21, {}, {});
+    tlb.insert(structure(0, 39));
+    tlb.insert(structure(0, 30));
+    EXPECT_EQ(tlb.find_structure(0x1000)->shift, 30u);
+    EXPECT_EQ(tlb.find_structure(0x40000000)->shift, 39u);
+    tlb.insert(structure(0x200000, 21));
+    EXPECT_EQ(tlb.find_structure(0x201000)->shift, 21u);
+    tlb.forget(0x201000);
+    EXPECT_EQ(tlb.find_structure(0x201000), nullptr);
+}
+
+TEST_F(TlbTest, KnowsThreeSizesOfPages) {
+    Tlb tlb(12, 21, {}, {});
+    Translation huge = small(0x40000000, 0x80000000);
+    huge.shift = 30;
+    tlb.insert(huge);
+    EXPECT_EQ(tlb.find(0x7fffffff)->frame, 0x80000000u);
+    EXPECT_EQ(tlb.find(0x80000000), nullptr);
+    tlb.invalidate_page(0x50000000);
+    EXPECT_EQ(tlb.size(), 0u);
+}
+
 }  // namespace
 }  // namespace quire::sim::test

@@ -221,6 +221,30 @@ TEST_P(X86Mmu64Test, GoesOnFromWhatIsCached) {
     EXPECT_FALSE(read().structure.has_value());
 }
 
+// Whatever level it was: the PDPTE, PML4E and PML5E caches of the same section.
+TEST_P(X86Mmu64Test, GoesOnFromEveryLevelThatIsCached) {
+    entry(2) &= ~uint64_t{2};
+    const Walk first = read();
+    ASSERT_EQ(first.uppers, root() - 1);
+    EXPECT_EQ(first.upper[0].shift, 12 + 9 * root());
+    for (unsigned i = 0; i < first.uppers; ++i) {
+        const StructureEntry& upper = first.upper[i];
+        const Walk walked = mmu.walk(ram, control, {address()}, Effect::looks, &upper);
+        EXPECT_EQ(walked.translation, first.translation);
+        EXPECT_EQ(walked.structure, first.structure);
+        EXPECT_EQ(walked.uppers, first.uppers - 1 - i) << "what it skipped is cached already";
+    }
+    // The last one of them leads to the page directory, and says what was granted on the way.
+    const StructureEntry& last = first.upper[first.uppers - 1];
+    EXPECT_EQ(last.table, table(1));
+    EXPECT_FALSE(last.writable);
+    for (unsigned level = 2; level <= root(); ++level)
+        entry(level) = 0;
+    const Walk walked = mmu.walk(ram, control, {address()}, Effect::looks, &last);
+    ASSERT_TRUE(walked.translation.has_value());
+    EXPECT_FALSE(walked.translation->writable);
+}
+
 TEST_P(X86Mmu64Test, DescribesTheEntriesOnTheWay) {
     EXPECT_NE(mmu.describe(ram, control, address()).find("0xc0000007"), std::string::npos);
     EXPECT_NE(mmu.describe(ram, control, uint64_t{1} << 63).find("not canonical"),
