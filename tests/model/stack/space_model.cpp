@@ -48,7 +48,9 @@ void SpaceModel::fail(const std::string& what) const {
 }
 
 void SpaceModel::allow_refusal(Error error, uint64_t wanted, const std::string& told) {
-    if (error != Error::out_of_frames) fail("refused: " + told + ": " + to_string(error));
+    // Records of regions need frames too, so that their want is one of frames.
+    const bool scarce = error == Error::out_of_frames || error == Error::out_of_nodes;
+    if (!scarce) fail("refused: " + told + ": " + to_string(error));
     // Tables, the region's node page and its table, one of each kind at most.
     if (free_frames() >= wanted + wanted / 1024 + 8) fail("refused while frames are free: " + told);
 }
