@@ -20,9 +20,8 @@ class KeepErrno {
     int saved_;
 };
 
-void* map(size_t bytes) {
-    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                -1, 0);
+void* map(size_t bytes, int protection) {
+    return mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 uint64_t number_of(const void* address) {
@@ -35,22 +34,32 @@ Result<void*> HostPages::reserve(size_t bytes, size_t alignment) {
     const KeepErrno keep;
     const size_t extra = alignment > page_size ? alignment - page_size : 0;
     if (extra > SIZE_MAX - bytes) return Failure{Error::out_of_address_space, bytes};
-    void* const mapped = map(bytes + extra);
+    const bool open = !guarding_ || bytes >= small_limit;
+    void* const mapped = map(bytes + extra, open ? PROT_READ | PROT_WRITE : PROT_NONE);
     if (mapped == MAP_FAILED) return Failure{Error::out_of_address_space, bytes};
-    if (extra == 0) return mapped;
     auto* const start = static_cast<unsigned char*>(mapped);
     const size_t before = (~reinterpret_cast<uintptr_t>(start) + 1) & (alignment - 1);
+    if (bytes >= small_limit) {
+        open_base_ = reinterpret_cast<uintptr_t>(start) + before;
+        open_bytes_ = bytes;
+    }
     if (before != 0) munmap(start, before);
     if (extra != before) munmap(start + before + bytes, extra - before);
     return start + before;
 }
 
-Status HostPages::commit(void*, size_t) {
-    return {};
+Status HostPages::commit(void* address, size_t bytes) {
+    if (!guarding_) return {};
+    if (reinterpret_cast<uintptr_t>(address) - open_base_ < open_bytes_) return {};
+    const KeepErrno keep;
+    if (mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0) return {};
+    return Failure{Error::out_of_frames, bytes};
 }
 
 Status HostPages::decommit(void* address, size_t bytes) {
     const KeepErrno keep;
+    const bool open = !guarding_ || reinterpret_cast<uintptr_t>(address) - open_base_ < open_bytes_;
+    if (!open && bytes != 0) mprotect(address, bytes, PROT_NONE);
     if (bytes == 0 || madvise(address, bytes, MADV_DONTNEED) == 0) return {};
     return Failure{Error::misaligned, number_of(address)};
 }

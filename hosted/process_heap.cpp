@@ -44,6 +44,7 @@ constinit ProcessPlatform platform;
 constinit ThreadLock starting;
 constinit ProcessHeap heap;
 constinit Atomic<bool> started{false};
+constinit bool hardened = false;
 constinit pthread_key_t at_thread_exit = 0;
 
 // Set while this thread has asked to be told of its end.
@@ -57,13 +58,29 @@ void leave(void*) {
     ++farewells;
 }
 
+// QUIRE_MALLOC_LEVEL: what is looked out for. Every bad free always is.
+HeapOptions options_of_level() {
+    HeapOptions options;
+    options.cached_bytes = size_t{16} << 20;
+    options.overrun_check = OverrunCheck::none;
+    const char* const level = getenv("QUIRE_MALLOC_LEVEL");
+    if (level != nullptr && strcmp(level, "hardened") == 0) {
+        hardened = true;
+        options.overrun_check = OverrunCheck::every_block;
+        options.poison_freed = true;
+        // A page with a guard is a mapping of its own, of which a process may have so many; what is
+        // larger has one.
+        options.guard_pages = false;
+        pages.guard_small_reservations();
+    }
+    return options;
+}
+
 // The largest arena that the host lets us have, so that all but large blocks lie in one.
 void start_heap() {
     const LockGuard guard(starting);
     if (started.load(MemoryOrder::acquire)) return;
-    HeapOptions options;
-    options.overrun_check = OverrunCheck::none;
-    options.cached_bytes = size_t{1} << 20;
+    HeapOptions options = options_of_level();
     for (options.arena_bytes = size_t{256} << 30; options.arena_bytes >= size_t{1} << 20;
          options.arena_bytes /= 2) {
         if (heap.start(pages, platform, options).ok()) break;
@@ -81,6 +98,7 @@ void introduce() {
 
 void* block_or_errno(const Result<void*>& block) {
     if (block.ok()) return *block;
+    if (block.error() == Error::corrupted) heap.report_written_after_free(block.failure());
     errno = block.error() == Error::bad_argument ? EINVAL : ENOMEM;
     return nullptr;
 }
@@ -97,12 +115,19 @@ void after_fork() {
 [[gnu::constructor]] void watch_forks() {
     pthread_atfork(before_fork, after_fork, after_fork);
 }
+// What was written where nothing may be written, and not found so far.
+[[gnu::destructor]] void look_at_everything() {
+    if (!hardened) return;
+    const Status status = heap.validate();
+    if (!status.ok()) heap.report_corrupted(status.failure());
+}
 
 }  // namespace
 
 void* allocate_slowly(size_t bytes) {
+    if (void* const block = blocks_at_hand.allocate_watched(bytes)) return block;
     introduce();
-    if (void* const block = blocks_at_hand.take_for(bytes)) return block;
+    if (void* const block = blocks_at_hand.allocate_cell(bytes)) return block;
     return block_or_errno(heap.allocate_for(blocks_at_hand, bytes, heap_internal::Fill::none));
 }
 
@@ -114,13 +139,15 @@ void* allocate_aligned(size_t bytes, size_t alignment) {
 
 void* allocate_zeroed(size_t bytes) {
     if (void* const block = blocks_at_hand.allocate(bytes)) return memset(block, 0, bytes);
+    if (void* const block = blocks_at_hand.allocate_watched(bytes)) return memset(block, 0, bytes);
     introduce();
     return block_or_errno(heap.allocate_for(blocks_at_hand, bytes, heap_internal::Fill::zero));
 }
 
 void free_slowly(void* block) {
-    if (block == nullptr) return;
+    if (blocks_at_hand.free_watched(block) || block == nullptr) return;
     introduce();
+    if (!hardened && blocks_at_hand.free_cell(block)) return;
     heap.free_for(blocks_at_hand, block);
 }
 
@@ -136,7 +163,9 @@ void* reallocate(void* block, size_t bytes) {
     if (shape == nullptr || bytes > heap_internal::largest_cell) {
         introduce();
         const Result<void*> moved = heap.reallocate(block, bytes);
-        if (!moved.ok() && moved.error() != Error::out_of_memory) heap.free(block);  // reports it
+        if (!moved.ok() && moved.error() != Error::out_of_memory) {
+            heap.free(block);  // reports what is wrong with it
+        }
         return block_or_errno(moved);
     }
     const heap_internal::SizeClass& wanted =

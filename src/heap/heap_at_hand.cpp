@@ -2,6 +2,7 @@
 // What CPUs that keep blocks at hand ask the core for, a bounded number of cells at a time.
 #include "quire/base/traits.hpp"
 #include "quire/heap/heap_core.hpp"
+#include "quire/heap/poison.hpp"
 
 namespace quire::heap_internal {
 
@@ -21,20 +22,36 @@ constexpr unsigned depot_magazines(const SizeClass& shape) {
 }  // namespace
 
 // What the CPU needs for its fast path. The tables grow, but for the first arena they never move.
-void HeapCore::welcome(CpuBlocks& cpu) const {
+void HeapCore::welcome(CpuBlocks& cpu) {
     const Arena& arena = arenas_[0];
     if (cpu.map_ == nullptr) {
         for (unsigned index = 0; index < class_count; ++index) {
             const SizeClass& shape = size_classes.entries[index];
-            cpu.bins_[index + 1].reciprocal = shape.reciprocal;
-            cpu.bins_[index + 1].mask = static_cast<uint16_t>(shape.span_bytes() - 1);
+            CpuBlocks::Bin& bin = cpu.bins_[index + 1];
+            bin.reciprocal = shape.reciprocal;
+            bin.mask = static_cast<uint32_t>(shape.span_bytes() - 1);
+            bin.cell_bytes = shape.cell_bytes;
+            bin.padded_cells = static_cast<uint16_t>(shape.padded_cells());
         }
         cpu.map_ = arena.map();
+        cpu.base_ = reinterpret_cast<uintptr_t>(arena.base());
+        cpu.poison_freed_ = options_.poison_freed;
+        // With guards between cells, or where not every request has a byte to watch, the tables
+        // say too little.
+        const bool all = options_.overrun_check == OverrunCheck::every_block;
+        cpu.watched_end_ = all ? quick_limit : 0;
+        cpu.quick_end_ = watches_slack() ? 0 : quick_limit + 1;
+        shared_ = true;
     }
-    if (watches_slack()) return;
-    cpu.quick_end_ = quick_limit + 1;
-    cpu.base_ = reinterpret_cast<uintptr_t>(arena.base());
-    cpu.slots_ = arena.recorded_slots();
+    (watches_slack() ? cpu.watched_slots_ : cpu.slots_) = arena.recorded_slots();
+}
+
+// Whether cells of the class go through CPUs' arrays.
+bool HeapCore::may_lie_at_hand(unsigned size_class) const {
+    if (size_class == no_class) return false;
+    if (!watches_slack()) return true;
+    return options_.overrun_check == OverrunCheck::every_block &&
+           size_classes.entries[size_class].cell_bytes <= quick_limit;
 }
 
 CellRef* HeapCore::new_magazine(unsigned size_class) {
@@ -148,21 +165,33 @@ bool HeapCore::make_room(CpuBlocks::Bin& bin, unsigned size_class) {
     return true;
 }
 
+// Null when there is nothing to be had in the ordinary way, or the next cell was written to while
+// it was free: then it is taken out, and `broken_` says where.
+void* HeapCore::take_at_hand(CpuBlocks& cpu, unsigned size_class, size_t bytes) {
+    CpuBlocks::Bin& bin = cpu.bins_[size_class + 1];
+    if (bin.top == bin.begin && !cpu.turn_to_full(bin) && !refill(bin, size_class)) return nullptr;
+    if (!watches_slack()) return cpu.take(bin);
+    void* const block = cpu.take_watched(bin, bytes);
+    if (block == nullptr) {
+        --bin.top;
+        broken_ = broken_poison(bin.top->block, bin.cell_bytes);
+    }
+    return block;
+}
+
 Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill) {
     if (!started()) return Failure{Error::bad_argument};
     if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
     welcome(cpu);
     const unsigned size_class = class_of(bytes, alignment);
-    if (size_class != no_class && !watches_slack()) {
-        void* block = cpu.take_of(size_class);
-        if (block == nullptr && refill(cpu.bins_[size_class + 1], size_class)) {
-            block = cpu.take_of(size_class);
-        }
+    if (may_lie_at_hand(size_class)) {
+        void* const block = take_at_hand(cpu, size_class, bytes);
+        if (broken_ != nullptr) return judge(nullptr, bytes);
         if (block != nullptr && fill == Fill::zero) __builtin_memset(block, 0, bytes);
         if (block != nullptr) return block;
     }
     const Result<void*> block = allocate_aligned(bytes, alignment, fill);
-    if (block.ok()) return block;
+    if (block.ok() || block.error() != Error::out_of_memory) return block;
     drain(cpu);
     drain_depot();
     return allocate_aligned(bytes, alignment, fill);
@@ -170,16 +199,17 @@ Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignm
 
 // What becomes of a block that its owner gave back: a cell stays with the CPU.
 Status HeapCore::keep_at_hand(CpuBlocks& cpu, const Block& block) {
-    if (block.large != nullptr || watches_slack()) return free_block(block);
+    if (block.large != nullptr || !may_lie_at_hand(block.span->size_class)) {
+        return free_block(block);
+    }
     SpanRecord& span = *block.span;
     CpuBlocks::Bin& bin = cpu.bins_[span.size_class + 1];
     if (bin.top == bin.end && !cpu.turn_to_empty(bin) && !make_room(bin, span.size_class)) {
         return free_block(block);
     }
-    unsigned char* const state = span.states + block.cell;
-    atomic::store(*state, cell_cached);
-    *bin.top++ = CellRef{block.start, reinterpret_cast<uintptr_t>(state) -
-                                          reinterpret_cast<uintptr_t>(arenas_[0].map())};
+    const uintptr_t state = reinterpret_cast<uintptr_t>(span.states + block.cell) -
+                            reinterpret_cast<uintptr_t>(arenas_[0].map());
+    cpu.put_watched(bin, block.start, state, block.capacity - block.requested);
     return {};
 }
 
@@ -224,7 +254,7 @@ void HeapCore::drain_depot() {
 }
 
 AtHand HeapCore::at_hand(const CpuBlocks& cpu) const {
-    AtHand sum{};
+    AtHand sum{0, 0, cpu.slack_};
     for (unsigned index = 0; index < class_count; ++index) {
         const size_t count = cpu.count(index);
         sum.blocks += count;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The heap's cells, and the spans that they are in.
-#include "canary.hpp"
 #include "quire/base/traits.hpp"
+#include "quire/heap/canary.hpp"
 #include "quire/heap/heap_core.hpp"
+#include "quire/heap/poison.hpp"
 
 namespace quire::heap_internal {
 
@@ -150,6 +151,7 @@ void* HeapCore::take_cell(SpanRecord& span, size_t bytes) {
     span.take(cell, static_cast<unsigned>(shape.cell_bytes - kept));
     refile(span, from_bin);
     unsigned char* const block = span.base + size_t{cell} * shape.stride;
+    if (options_.poison_freed) broken_ = broken_poison(block, shape.cell_bytes);
     write_canary(block, kept, shape.cell_bytes);
     ++live_blocks_;
     ++allocations_;
@@ -172,14 +174,23 @@ void HeapCore::give_back_surplus() {
 }
 
 void HeapCore::free_cell(const Block& block) {
+    if (options_.poison_freed) poison(block.start, block.capacity);
     put_back_cell(*block.span, block.cell);
     ++frees_;
     live_bytes_ -= block.requested;
     give_back_surplus();
 }
 
+// What a block that gets smaller loses is not seen when it grows again.
+void HeapCore::shred(const Block& block, size_t bytes) {
+    if (options_.poison_freed && bytes < block.requested) {
+        poison(block.start + bytes, block.requested - bytes);
+    }
+}
+
 void HeapCore::resize_cell(const Block& block, size_t bytes) {
     const size_t kept = kept_bytes(bytes, block.capacity);
+    shred(block, kept);
     block.span->set_live(block.cell, static_cast<unsigned>(block.capacity - kept));
     write_canary(block.start, kept, block.capacity);
     live_bytes_ += kept - block.requested;

@@ -58,14 +58,16 @@ void HeapCore::stop() {
         depot_count_[index] = 0;
     }
     late_refusals_ = 0;
-    sizes_vary_ = false;
+    broken_ = nullptr;
+    sizes_vary_ = shared_ = false;
 }
 
 unsigned HeapCore::class_of(size_t bytes, size_t alignment) const {
     if (bytes > largest_cell || alignment > page_size) return no_class;
     const bool padded = options_.overrun_check == OverrunCheck::every_block;
     const size_t pages = bytes / page_size;
-    if (padded && pages * page_size == bytes && pages - 1 < guarded_classes) {
+    const bool guarded = padded && options_.guard_pages;
+    if (guarded && pages * page_size == bytes && pages - 1 < guarded_classes) {
         return ordinary_classes + static_cast<unsigned>(pages) - 1;
     }
     const size_t needed = bytes + (padded ? 1 : 0);
@@ -91,9 +93,19 @@ Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fi
     const bool large = size_class == no_class;
     void* const block = large ? allocate_large(bytes, alignment, 0)
                               : allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be);
-    if (block == nullptr) return Failure{Error::out_of_memory, bytes};
+    if (block == nullptr || broken_ != nullptr) return judge(block, bytes);
     // A range of its own is fresh, and fresh memory is zero.
     if (fill == Fill::zero && !large) __builtin_memset(block, 0, bytes);
+    return block;
+}
+
+// Of an allocation that failed: no memory, or a free block that was written to. Such a block is
+// given to nobody.
+Result<void*> HeapCore::judge(void* block, size_t bytes) {
+    const unsigned char* const where = broken_;
+    broken_ = nullptr;
+    if (where != nullptr) return Failure{Error::corrupted, reinterpret_cast<uintptr_t>(where)};
+    if (block == nullptr) return Failure{Error::out_of_memory, bytes};
     return block;
 }
 

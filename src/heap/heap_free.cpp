@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // From an address to a block, and the end of blocks.
-#include "canary.hpp"
+#include "quire/heap/canary.hpp"
 #include "quire/heap/heap_core.hpp"
 
 namespace quire::heap_internal {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The heap's large blocks: a page range each, with a guard behind.
-#include "canary.hpp"
 #include "quire/base/traits.hpp"
+#include "quire/heap/canary.hpp"
 #include "quire/heap/heap_core.hpp"
 
 namespace quire::heap_internal {
@@ -113,7 +113,12 @@ bool HeapCore::resize_large(const Block& block, size_t bytes) {
         sizes_vary_ |= !gone;
     }
     usable_bytes_ += large.committed - block.capacity;
-    large.requested = kept_bytes(bytes, large.committed);
+    const size_t kept = kept_bytes(bytes, large.committed);
+    if (kept < block.requested) {
+        shred(Block{large.base, nullptr, &large, 0, min(block.requested, large.committed), 0},
+              kept);
+    }
+    large.requested = kept;
     live_bytes_ += large.requested - block.requested;
     write_canary(large.base, large.requested, large.committed);
     return true;

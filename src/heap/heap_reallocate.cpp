@@ -43,6 +43,7 @@ Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
                             ? allocate_large(bytes, 1, headroom & ~(page_size - 1))
                             : allocate_cell(size_class, bytes, natural_alignment(bytes),
                                             shrinks ? LargerCell::never : LargerCell::if_need_be);
+    if (broken_ != nullptr) return judge(moved, bytes);
     if (moved != nullptr) return replace(block, moved, shrinks ? bytes : requested);
     if (!shrinks) return Failure{Error::out_of_memory, bytes};
     resize_in_place(block, bytes, Shrink::always);

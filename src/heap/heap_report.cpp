@@ -1,9 +1,30 @@
 // SPDX-License-Identifier: MIT
 // What to say of a bad free.
-#include "canary.hpp"
+#include "quire/heap/canary.hpp"
 #include "quire/heap/heap_core.hpp"
 
 namespace quire::heap_internal {
+
+// What validate found.
+Report HeapCore::explain_corrupted(const Failure& failure) const {
+    const auto* const where =
+        reinterpret_cast<const unsigned char*>(static_cast<uintptr_t>(failure.where));
+    for (const Arena& arena : arenas()) {
+        const SpanRecord* const span = arena.contains(where) ? arena.span_at(where) : nullptr;
+        if (span == nullptr || span->kind != SlotKind::first) continue;
+        const SizeClass& shape = span->geometry();
+        const unsigned cell = shape.index_of(static_cast<size_t>(where - span->base));
+        if (cell >= shape.cells) break;
+        if (span->state(cell) < cell_live) return explain(nullptr, 0, failure);
+        return explain(span->base + size_t{cell} * shape.stride, 0, failure);
+    }
+    const LargeBlock* const large = large_.find(where);
+    if (large != nullptr) return explain(large->base, 0, failure);
+    return Report{.what = "heap: bookkeeping was overwritten",
+                  .error = failure.error,
+                  .address = failure.where,
+                  .likely_cause = nullptr};
+}
 
 Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure) const {
     Report report{.what = "heap: a block could not be given back to the page source",
@@ -26,6 +47,12 @@ Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure
             break;
         default:
             break;
+    }
+    if (block == nullptr) {
+        report.what = "heap: a block was written to after it was freed";
+        report.address = failure.where;
+        report.likely_cause = "somebody keeps a pointer after freeing it, or writes past a block";
+        return report;
     }
     const Result<Block> located = locate(block);
     if (!located.ok()) return report;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Checks that all that the heap knows agrees.
-#include "canary.hpp"
+#include "quire/heap/canary.hpp"
 #include "quire/heap/heap_core.hpp"
+#include "quire/heap/poison.hpp"
 
 namespace quire::heap_internal {
 
@@ -33,11 +34,16 @@ Status HeapCore::validate_span(const SpanRecord& span, Totals& totals) const {
     if (span.empty_link.linked() != (span.used == 0)) return corrupted(span.base);
     for (unsigned cell = 0; cell < span.touched; ++cell) {
         const unsigned state = span.state(cell);
-        if (state == cell_free) continue;
         const unsigned char* block = span.base + size_t{cell} * shape.stride;
+        if (options_.poison_freed && state < cell_live) {
+            const unsigned char* written = broken_poison(block, shape.cell_bytes);
+            if (written != nullptr) return corrupted(written);
+        }
+        if (state == cell_free) continue;
         const size_t requested =
             state == cell_cached ? shape.cell_bytes : shape.cell_bytes - span.slack(cell);
-        const unsigned char* broken = broken_canary(block, requested, shape.cell_bytes);
+        const unsigned char* broken =
+            state == cell_cached ? nullptr : broken_canary(block, requested, shape.cell_bytes);
         if (broken != nullptr) return corrupted(broken);
         ++totals.blocks;
         totals.live_bytes += requested;
@@ -112,10 +118,10 @@ Status HeapCore::validate() const {
     if (!large.ok()) return large;
     const Status lists = validate_lists(totals);
     if (!lists.ok()) return lists;
-    const bool agree = totals.blocks == live_blocks_ && totals.live_bytes == live_bytes_ &&
-                       totals.usable_bytes == usable_bytes_ &&
-                       totals.cached_bytes == cached_bytes_ &&
-                       totals.committed_bytes == pages_.committed_bytes();
+    const bool agree =
+        totals.blocks == live_blocks_ && (shared_ || totals.live_bytes == live_bytes_) &&
+        totals.usable_bytes == usable_bytes_ && totals.cached_bytes == cached_bytes_ &&
+        totals.committed_bytes == pages_.committed_bytes();
     if (!agree) return corrupted(this);
     return {};
 }

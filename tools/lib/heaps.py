@@ -18,7 +18,7 @@ PEERS = {
 STRICT_PEERS = {"tcmalloc-debug": ("libtcmalloc_minimal_debug.so.4",)}
 
 # What QUIRE_MALLOC_LEVEL may say of ours.
-LEVELS = ("default",)
+LEVELS = ("default", "hardened")
 
 
 @dataclasses.dataclass(frozen=True)

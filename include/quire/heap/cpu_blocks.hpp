@@ -66,16 +66,26 @@ class CpuBlocks {
         return cell.bin == nullptr ? nullptr : &size_classes.entries[cell.bin - bins_ - 1];
     }
 
-    // A cell of the class, live from now on; null when there is none at hand.
-    void* take_of(unsigned size_class) {
-        Bin& bin = bins_[size_class + 1];
+    // The same for heaps that watch what lies behind a block; every request has a byte to watch.
+    void* allocate_watched(size_t bytes) {
+        if (bytes >= watched_end_) return nullptr;
+        return take_watched(bin_at(quick_bins.of_granules[bytes / granule + 1]), bytes);
+    }
+    bool free_watched(void* block);
+
+    // As allocate, for the largest of cells; null also when there is nothing at hand.
+    void* allocate_cell(size_t bytes) {
+        if (quick_end_ == 0 || bytes > largest_cell) return nullptr;
+        Bin& bin = bins_[class_for(bytes) + 1];
         if (bin.top == bin.begin && !turn_to_full(bin)) return nullptr;
         return take(bin);
     }
-    // The same for a request, of whatever size and no alignment beyond the granule.
-    void* take_for(size_t bytes) {
-        if (quick_end_ == 0 || bytes > largest_cell) return nullptr;
-        return take_of(class_for(bytes));
+    // As free, and turns to the spare array.
+    bool free_cell(void* block) {
+        const Cell cell = find(block);
+        if (cell.bin == nullptr) return false;
+        if (cell.bin->top == cell.bin->end && !turn_to_empty(*cell.bin)) return false;
+        return put(*cell.bin, block, cell.state);
     }
     // How many cells of the class lie here.
     size_t count(unsigned size_class) const {
@@ -93,8 +103,10 @@ class CpuBlocks {
         CellRef* end;
         CellRef* spare;
         uint32_t reciprocal;
-        uint16_t mask;  // from an address to its place in the span
+        uint32_t mask;  // from an address to its place in the span
+        uint32_t cell_bytes;
         uint16_t spare_count;
+        uint16_t padded_cells;
     };
     static_assert(sizeof(Bin) == SlotEntry::bin_bytes);
 
@@ -107,16 +119,34 @@ class CpuBlocks {
         if (top == bin.begin) return nullptr;
         bin.top = --top;
         atomic::store(states()[top->state], cell_live);
-        return top->block;
+        unsigned char* const block = top->block;
+        if (block == nullptr) __builtin_unreachable();
+        return block;
     }
+    // A cell for so many bytes, which leave at least one of it. Null, and nothing changed, when
+    // there is none, or it was written to while it was free.
+    void* take_watched(Bin& bin, size_t bytes);
+    // A block that `bytes` were asked of, found intact.
+    void put_watched(Bin& bin, unsigned char* block, uintptr_t state, size_t slack);
+    // Where the slack of a cell is kept whose state has no room for it. `cell`: its number.
+    uint16_t& slack_at(const Bin& bin, uintptr_t state, size_t cell) const {
+        const uintptr_t first = state - cell;
+        return reinterpret_cast<uint16_t*>(states() + first + bin.padded_cells)[cell];
+    }
+    size_t number_of(const Bin& bin, const void* block) const {
+        const auto offset = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(block)) & bin.mask;
+        return static_cast<size_t>(uint64_t{offset} * bin.reciprocal >> 32);
+    }
+
     struct Cell {
         Bin* bin;  // null when it is no live block, as far as the fast path can tell
         uintptr_t state;
     };
-    [[gnu::always_inline]] Cell find(const void* block) {
+    // The start of a cell of a span; its state is to be looked at yet.
+    [[gnu::always_inline]] Cell find_cell(const void* block, size_t slots) {
         const auto address = reinterpret_cast<uintptr_t>(block);
         const uintptr_t slot = (address - base_) >> slot_shift;
-        if (slot >= slots_) return {};
+        if (slot >= slots) return {};
         const uintptr_t word = map_[slot].word();
         Bin& bin = bin_at(SlotEntry::bin(word));
         // A whole multiple of the stride leaves less than the reciprocal in the low half.
@@ -124,8 +154,13 @@ class CpuBlocks {
             uint64_t{static_cast<uint32_t>(address) & bin.mask} * bin.reciprocal;
         if (static_cast<uint32_t>(product) >= bin.reciprocal) return {};
         const uintptr_t state = SlotEntry::states(word) + static_cast<uint32_t>(product >> 32);
-        if (atomic::load(states()[state]) != cell_live) return {};
         return {&bin, state};
+    }
+    [[gnu::always_inline]] Cell find(const void* block) {
+        const Cell cell = find_cell(block, slots_);
+        // Nobody but its owner writes a live block's state, so this need not be atomic.
+        if (cell.bin == nullptr || states()[cell.state] != cell_live) return {};
+        return cell;
     }
     [[gnu::always_inline]] bool put(Bin& bin, void* block, uintptr_t state) {
         CellRef* const top = bin.top;
@@ -159,9 +194,13 @@ class CpuBlocks {
 
     // Of the first arena, as far as this CPU knows. All zero: every call takes the slow path.
     size_t quick_end_ = 0;
+    size_t watched_end_ = 0;
     uintptr_t base_ = 0;
     size_t slots_ = 0;
+    size_t watched_slots_ = 0;
     SlotEntry* map_ = nullptr;
+    size_t slack_ = 0;  // of blocks given out, less that of blocks taken back
+    bool poison_freed_ = false;
     Bin bins_[class_count + 1] = {};
 };
 

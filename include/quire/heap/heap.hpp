@@ -63,7 +63,9 @@ class BasicHeap {
     // At least `bytes` bytes, aligned for any scalar (2 * sizeof(void*)). A request of one to four
     // whole pages is page-aligned; with OverrunCheck::where_slack, powers of two up to a page are
     // naturally aligned (with every_block, ask allocate_aligned for that). A request of zero gets a
-    // unique block. Errors: out_of_memory; bad_argument when the heap is not started.
+    // unique block. Errors: out_of_memory; bad_argument when the heap is not started; with
+    // poison_freed, corrupted when the block that was next was written to while it was free (the
+    // failure says where; that block is given to nobody).
     Result<void*> allocate(size_t bytes) {
         LockGuard guard(lock_);
         return core_.allocate(bytes, Fill::none);
@@ -163,6 +165,17 @@ class BasicHeap {
         if (!status.ok()) report_misuse(block, bytes, status);
         lock_.unlock();
     }
+    // Reports what allocate found: a block that was written to after it was freed.
+    [[noreturn]] void report_written_after_free(const Failure& failure) const {
+        panic(core_.explain(nullptr, 0, failure));
+    }
+    // Reports what validate found overwritten.
+    [[noreturn]] void report_corrupted(const Failure& failure) {
+        lock_.lock();
+        const Report report = core_.explain_corrupted(failure);
+        lock_.unlock();
+        panic(report);
+    }
     // For a process that is about to be copied: the copy must not find the lock taken.
     void lock_for_fork() { lock_.lock(); }
     void unlock_after_fork() { lock_.unlock(); }
@@ -183,7 +196,7 @@ class BasicHeap {
     void discount(const heap_internal::CpuBlocks& cpu, HeapCounters& counters) const {
         const heap_internal::AtHand here = core_.at_hand(cpu);
         counters.live_blocks -= here.blocks;
-        counters.live_bytes -= here.bytes;
+        counters.live_bytes -= here.bytes + here.slack;
         counters.usable_bytes -= here.bytes;
     }
     // Cells that two CPUs freed at the same moment. O(1).

@@ -26,10 +26,12 @@ enum class LargerCell : uint8_t { never, if_need_be };
 // Whether a block that gets smaller stays where it is, whatever it wastes.
 enum class Shrink : uint8_t { where_sensible, always };
 
-// Free cells that lie with CPUs, or between them.
+// Free cells that lie with CPUs, or between them. `slack` is what the blocks that a CPU gave out
+// leave of their cells, less that of those it took back.
 struct AtHand {
     size_t blocks;
     size_t bytes;
+    size_t slack;
 };
 
 // Not synchronised. The functions are those of BasicHeap, with the same errors.
@@ -79,7 +81,9 @@ class HeapCore {
     bool watches_slack() const { return options_.overrun_check != OverrunCheck::none; }
 
     // What to say of a free of `block` (of `bytes`, when sized) that returned this failure.
+    // Null stands for an allocation.
     Report explain(const void* block, size_t bytes, const Failure& failure) const;
+    Report explain_corrupted(const Failure& failure) const;
 
   private:
     // A live block, found from its address.
@@ -95,7 +99,7 @@ class HeapCore {
     struct Totals;  // what validate adds up
 
     static constexpr unsigned max_arenas = 16;
-    static constexpr unsigned remembered_frees = 8;
+    static constexpr unsigned remembered_frees = 32;
     static constexpr unsigned no_class = class_count;
     static constexpr unsigned no_bin = fullness_bins;
     static constexpr unsigned large_record_shift = log2_ceil(sizeof(LargeBlock));
@@ -129,13 +133,18 @@ class HeapCore {
     void free_cell(const Block& block);
     void put_back_cell(SpanRecord& span, unsigned cell);
     void give_back_surplus();
+    // Of an allocation that may have met a free block that was written to.
+    Result<void*> judge(void* block, size_t bytes);
+    void shred(const Block& block, size_t bytes);
     size_t kept_bytes(size_t requested, size_t capacity) const {
         return watches_slack() ? requested : capacity;
     }
     bool is_size_of(const Block& block, size_t bytes, size_t alignment) const;
 
     // For CPUs.
-    [[gnu::noinline]] void welcome(CpuBlocks& cpu) const;
+    [[gnu::noinline]] void welcome(CpuBlocks& cpu);
+    void* take_at_hand(CpuBlocks& cpu, unsigned size_class, size_t bytes);
+    bool may_lie_at_hand(unsigned size_class) const;
     Status keep_at_hand(CpuBlocks& cpu, const Block& block);
     bool refill(CpuBlocks::Bin& bin, unsigned size_class);
     [[gnu::noinline]] unsigned take_cells(SpanRecord& span, CellRef* cells, unsigned wanted);
@@ -187,6 +196,8 @@ class HeapCore {
     Magazine* depot_[class_count] = {};
     uint16_t depot_count_[class_count] = {};
     size_t late_refusals_ = 0;
+    const unsigned char* broken_ = nullptr;  // where a free block was found written to
+    bool shared_ = false;                    // CPUs have had cells, and know their slack
     bool sizes_vary_ = false;  // some blocks have larger cells than their sizes deserve
     // Large blocks freed last, to know a double free from a foreign pointer.
     const void* freed_large_[remembered_frees] = {};

@@ -28,6 +28,12 @@ struct HeapOptions {
     // Bytes of empty spans kept for reuse before pages are given back.
     size_t cached_bytes = size_t{256} << 10;
     OverrunCheck overrun_check = OverrunCheck::every_block;
+    // With every_block: requests of whole pages get a page behind them that faults, where the page
+    // source lets it; otherwise they are watched as all others are.
+    bool guard_pages = true;
+    // Freed blocks are filled with a pattern, so that what they held is gone, and looked at before
+    // they are given out again, so that a write to one is found. Costs time by the size of blocks.
+    bool poison_freed = false;
 };
 
 struct HeapCounters {

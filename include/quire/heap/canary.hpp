@@ -9,8 +9,10 @@
 
 namespace quire::heap_internal {
 
-// Bytes that are written and checked; an overrun is a run of bytes from the block's end.
-inline constexpr size_t longest_canary = 32;
+// Bytes that are written and checked: behind the block, where an overrun begins, and before the
+// next one, where an underrun of that one ends.
+inline constexpr size_t canary_head = 32;
+inline constexpr size_t canary_tail = 16;
 
 // Differs from block to block, and is never zero, all ones or text, which is what overruns write.
 inline unsigned char canary_byte(const unsigned char* block) {
@@ -19,16 +21,24 @@ inline unsigned char canary_byte(const unsigned char* block) {
 }
 
 inline void write_canary(unsigned char* block, size_t requested, size_t capacity) {
-    const size_t length = min(capacity - requested, longest_canary);
-    if (length != 0) __builtin_memset(block + requested, canary_byte(block), length);
+    const size_t slack = capacity - requested;
+    const size_t head = min(slack, canary_head);
+    const size_t tail = min(slack - head, canary_tail);
+    if (head != 0) __builtin_memset(block + requested, canary_byte(block), head);
+    if (tail != 0) __builtin_memset(block + capacity - tail, canary_byte(block), tail);
 }
 
 // The first byte behind the block that was overwritten; null when none was.
 inline const unsigned char* broken_canary(const unsigned char* block, size_t requested,
                                           size_t capacity) {
-    const size_t length = min(capacity - requested, longest_canary);
     const unsigned char expected = canary_byte(block);
-    for (const unsigned char* byte = block + requested; byte != block + requested + length; ++byte)
+    const unsigned char* const end = block + capacity;
+    const size_t slack = capacity - requested;
+    const unsigned char* byte = block + requested;
+    for (size_t i = min(slack, canary_head); i > 0; --i, ++byte)
+        if (*byte != expected) return byte;
+    byte = end - min(static_cast<size_t>(end - byte), canary_tail);
+    for (; byte != end; ++byte)
         if (*byte != expected) return byte;
     return nullptr;
 }
