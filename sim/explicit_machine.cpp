@@ -69,7 +69,9 @@ void ExplicitCpu::detach() {
     for (;;) {
         if (interrupts_) serve();
         const std::lock_guard guard(mutex_);
-        if (interrupts_ && !inbox_.empty()) continue;
+        if (interrupts_ && (!inbox_.empty() || interrupted_.load(std::memory_order_acquire))) {
+            continue;
+        }
         attached_ = false;
         return;
     }
@@ -88,13 +90,15 @@ void ExplicitCpu::serve() {
         (*request->function)(*this);
         request->done.store(true, std::memory_order_release);
     }
+    if (interrupted_.exchange(false) && interrupt_handler_) interrupt_handler_(*this);
     interrupts_ = enabled;
 }
 
 void ExplicitCpu::poll() {
     const Driving driving(*this);
     // Served in a loop, since requests may arrive while others are served.
-    while (interrupts_ && pending_.load(std::memory_order_acquire))
+    while (interrupts_ && (pending_.load(std::memory_order_acquire) ||
+                           interrupted_.load(std::memory_order_acquire)))
         serve();
 }
 
@@ -118,12 +122,25 @@ void ExplicitCpu::send(Request& request) {
         halted = !attached_;
         if (halted) attached_ = true;
     }
-    if (!halted) return;
-    // Nobody drives it: this thread takes its place for as long as the interrupt lasts. If its
-    // interrupts are disabled the request stays where it is.
+    if (halted) wake();
+}
+
+// Nobody drives it: this thread takes its place for as long as the interrupt lasts. If its
+// interrupts are disabled the request stays where it is.
+void ExplicitCpu::wake() {
     ExplicitCpu* const before = std::exchange(driven, this);
     detach();
     driven = before;
+}
+
+void ExplicitCpu::interrupt() {
+    bool halted = false;
+    {
+        const std::lock_guard guard(mutex_);
+        interrupted_.store(true, std::memory_order_release);
+        halted = !std::exchange(attached_, true);
+    }
+    if (halted) wake();
 }
 
 void ExplicitCpu::await(const Request& request, ExplicitCpu* self) const {
@@ -181,6 +198,11 @@ void ExplicitCpu::on_page_fault(FaultHandler handler) {
     handler_ = std::move(handler);
 }
 
+void ExplicitCpu::on_interrupt(std::function<void(ExplicitCpu&)> handler) {
+    const Driving driving(*this);
+    interrupt_handler_ = std::move(handler);
+}
+
 Control ExplicitCpu::control() {
     const Driving driving(*this);
     return core_.control();
@@ -198,6 +220,12 @@ void ExplicitCpu::load_cr3(Frame root) {
     Control control = core_.control();
     control.cr3 = address_of(root).value();
     core_.set_control(control, true);
+}
+
+void ExplicitCpu::load_cr3(uint64_t cr3, bool keep) {
+    const Driving driving(*this);
+    poll();
+    core_.load_cr3(cr3, keep);
 }
 
 void ExplicitCpu::invalidate_page(uint64_t address) {
@@ -245,9 +273,19 @@ Walk ExplicitCpu::look(const Access& access) {
 ExplicitMachine::ExplicitMachine(const Ram& ram, unsigned cpus, const CpuShape& shape,
                                  const X86Features& features)
     : ram_(ram), mmu_(features) {
+    add_cpus(cpus, mmu_, shape);
+}
+
+ExplicitMachine::ExplicitMachine(const Ram& ram, unsigned cpus, const Mmu& mmu,
+                                 const CpuShape& shape)
+    : ram_(ram) {
+    add_cpus(cpus, mmu, shape);
+}
+
+void ExplicitMachine::add_cpus(unsigned cpus, const Mmu& mmu, const CpuShape& shape) {
     if (cpus < 1 || cpus > 64) throw std::invalid_argument("sim: a machine has 1 to 64 CPUs");
     for (unsigned number = 0; number < cpus; ++number)
-        cpus_.push_back(std::make_unique<ExplicitCpu>(*this, ram, mmu_, shape, number));
+        cpus_.push_back(std::make_unique<ExplicitCpu>(*this, ram_, mmu, shape, number));
 }
 
 void ExplicitMachine::enable_paging(Frame root) {
@@ -258,6 +296,20 @@ void ExplicitMachine::enable_paging(Frame root) {
         control.cr3 = address_of(root).value();
         cpu.set_control(control, true);
     });
+}
+
+void ExplicitMachine::set_control(const Control& control) {
+    run_on(all_cpus(), [&](ExplicitCpu& cpu) { cpu.set_control(control, true); });
+}
+
+void ExplicitMachine::on_interrupt(const std::function<void(ExplicitCpu&)>& handler) {
+    run_on(all_cpus(), [&](ExplicitCpu& cpu) { cpu.on_interrupt(handler); });
+}
+
+void ExplicitMachine::interrupt(uint64_t mask) {
+    for (const auto& cpu : cpus_) {
+        if ((mask >> cpu->number() & 1) != 0) cpu->interrupt();
+    }
 }
 
 void ExplicitMachine::on_page_fault(const ExplicitCpu::FaultHandler& handler) {

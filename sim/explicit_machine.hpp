@@ -106,11 +106,17 @@ class ExplicitCpu {
     Control control();
     void set_control(const Control& control, bool cr3_written = false);
     void load_cr3(Frame root);
+    // With a PCID, and bit 63 (`keep`).
+    void load_cr3(uint64_t cr3, bool keep);
     void invalidate_page(uint64_t address);
     void invalidate_all(Globals globals);
 
     // Serves the requests of other CPUs, unless interrupts are disabled. O(requests).
     void poll();
+    // What the CPU does when ExplicitMachine::interrupt interrupts it, with its interrupts
+    // disabled.
+    void on_interrupt(std::function<void(ExplicitCpu&)> handler);
+
     // Keeps requests waiting; returns whether they were served until now, for `restore`.
     bool disable_interrupts();
     void restore_interrupts(bool enabled);
@@ -134,6 +140,9 @@ class ExplicitCpu {
     void send(Request& request);
     void await(const Request& request, ExplicitCpu* self) const;
     void serve();
+    void interrupt();
+    // Serves what came in, when nobody drives it.
+    void wake();
     // The physical address for an access, or nothing and the fault.
     std::optional<uint64_t> resolve(const Access& access, PageFault& fault);
     [[noreturn]] void stop(const PageFault& fault);
@@ -141,12 +150,14 @@ class ExplicitCpu {
     ExplicitMachine& machine_;
     CpuCore core_;  // the driving thread's
     FaultHandler handler_;
+    std::function<void(ExplicitCpu&)> interrupt_handler_;
     bool interrupts_ = true;
 
     std::mutex mutex_;  // of what follows
     bool attached_ = false;
     std::vector<Request*> inbox_;
     std::atomic<bool> pending_{false};  // whether the inbox may hold something
+    std::atomic<bool> interrupted_{false};
 };
 
 class ExplicitMachine {
@@ -154,6 +165,8 @@ class ExplicitMachine {
     // Between 1 and 64 CPUs: throws std::invalid_argument otherwise.
     ExplicitMachine(const Ram& ram, unsigned cpus, const CpuShape& shape = {},
                     const X86Features& features = {});
+    // Of any format; the MMU must outlive the machine.
+    ExplicitMachine(const Ram& ram, unsigned cpus, const Mmu& mmu, const CpuShape& shape = {});
 
     unsigned cpus() const { return static_cast<unsigned>(cpus_.size()); }
     ExplicitCpu& cpu(unsigned number) { return *cpus_.at(number); }
@@ -161,7 +174,14 @@ class ExplicitMachine {
 
     // Sets CR3, CR0.PG, CR0.WP, CR4.PSE and CR4.PGE of every CPU.
     void enable_paging(Frame root);
+    // Sets the control registers of every CPU.
+    void set_control(const Control& control);
     void on_page_fault(const ExplicitCpu::FaultHandler& handler);
+    void on_interrupt(const std::function<void(ExplicitCpu&)>& handler);
+
+    // Interrupts CPUs and does not wait: each calls its handler soon, once for several that came
+    // before it did.
+    void interrupt(uint64_t mask);
 
     // Runs a function on every CPU at once, each driven by a thread of its own, and waits for all.
     // An exception thrown by one is thrown on, after all have ended.
@@ -184,8 +204,10 @@ class ExplicitMachine {
     bool sees_stale(Frame frame);
 
   private:
+    void add_cpus(unsigned cpus, const Mmu& mmu, const CpuShape& shape);
+
     const Ram& ram_;
-    const X86Mmu32 mmu_;
+    const X86Mmu32 mmu_;  // unless another is given
     std::vector<std::unique_ptr<ExplicitCpu>> cpus_;
 };
 
