@@ -246,7 +246,7 @@ std::string TlbWorld<Mode>::summary() const {
     return std::to_string(done_.accesses) + " accesses (" + std::to_string(done_.hits) +
            " served), " + std::to_string(done_.switches) + " switches, " +
            std::to_string(done_.mapped) + " pages mapped, " + std::to_string(done_.unmapped) +
-           " unmapped, " + std::to_string(done_.protects) + " protects";
+           " unmapped, " + std::to_string(done_.protects) + " protects\n";
 }
 
 template class TlbWorld<TlbMode64>;
