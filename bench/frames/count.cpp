@@ -45,13 +45,13 @@ void count_all() {
     {
         S subject(memory);
         fill(subject, memory, 50);
-        for (const unsigned order : {0u, 3u, 9u})
-            count(("order " + std::to_string(order) + ", 50 % full").c_str(), subject,
-                  Pairs{order});
+        count("order 0, 50 % full", subject, Pairs<0>());
+        count("order 3, 50 % full", subject, Pairs<3>());
+        count("order 9, 50 % full", subject, Pairs<9>());
     }
     S subject(memory);
     const auto taken = leave_random_half(subject, memory, 1);
-    count("lifo", subject, Pairs{0});
+    count("lifo", subject, Pairs<0>());
     count("fifo", subject, Window(subject));
     count("random", subject, Replacement(taken, 1));
 }

@@ -61,7 +61,7 @@ void add_steady(const Effort& effort) {
     add("steady", "lifo", S::name, [](benchmark::State& state) {
         S subject(memory);
         leave_random_half(subject, memory, fill_seed);
-        Pairs workload{0};
+        Pairs<0> workload;
         run_steps(state, subject, workload);
     })->Iterations(steps_of<S>(effort));
     add("steady", "fifo", S::name, [](benchmark::State& state) {
@@ -77,24 +77,29 @@ void add_steady(const Effort& effort) {
     })->Iterations(steps_of<S>(effort));
 }
 
+template <Subject S, unsigned order>
+void add_pairs_of_order(const Effort& effort) {
+    for (const unsigned percent : {10u, 50u, 90u}) {
+        const std::string row =
+            "order " + std::to_string(order) + ", " + std::to_string(percent) + " % full";
+        add("pairs", row, S::name, [percent](benchmark::State& state) {
+            S subject(memory);
+            if constexpr (requires { subject.take_first(memory); }) {
+                subject.take_first(memory / 100 * percent);
+            } else {
+                fill(subject, memory, percent);
+            }
+            Pairs<order> workload;
+            run_steps(state, subject, workload);
+        })->Iterations(steps_of<S>(effort));
+    }
+}
+
 template <Subject S>
 void add_pairs(const Effort& effort) {
-    for (const unsigned order : {0u, 3u, 9u}) {
-        for (const unsigned percent : {10u, 50u, 90u}) {
-            const std::string row =
-                "order " + std::to_string(order) + ", " + std::to_string(percent) + " % full";
-            add("pairs", row, S::name, [order, percent](benchmark::State& state) {
-                S subject(memory);
-                if constexpr (requires { subject.take_first(memory); }) {
-                    subject.take_first(memory / 100 * percent);
-                } else {
-                    fill(subject, memory, percent);
-                }
-                Pairs workload{order};
-                run_steps(state, subject, workload);
-            })->Iterations(steps_of<S>(effort));
-        }
-    }
+    add_pairs_of_order<S, 0>(effort);
+    add_pairs_of_order<S, 3>(effort);
+    add_pairs_of_order<S, 9>(effort);
 }
 
 // ---- all of memory, in one go
@@ -209,7 +214,7 @@ void add_threads(const Effort& effort) {
             add("threads", "lifo" + suffix, S::name, [=](benchmark::State& state) {
                 S subject(memory);
                 leave_random_half(subject, memory, fill_seed);
-                std::vector<Pairs> workloads(count, Pairs{0});
+                std::vector<Pairs<0>> workloads(count);
                 time(state, subject, workloads);
             })->UseManualTime();
             add("threads", "random" + suffix, S::name, [=](benchmark::State& state) {

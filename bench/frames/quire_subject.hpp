@@ -106,15 +106,18 @@ class QuireSubject {
         if (!blocks_.start(boot_, books_.span(), Frame(Frame::highest)).ok()) std::abort();
     }
 
-    Token get(unsigned order) {
+    // Inlined, as a kernel's own calls of them are that know the order.
+    [[gnu::always_inline]] Token get(unsigned order) {
         if (order == 0) {
             const Result<Frame> frame = front_.frames().allocate();
-            return frame.ok() ? token(*frame) : no_frames;
+            if (!frame.ok()) [[unlikely]]
+                return no_frames;
+            return token(*frame);
         }
         const Result<FrameRange> run = front_.frames().allocate_order(order);
         return run.ok() ? token(run->first()) : no_frames;
     }
-    void put(Token first, unsigned order) {
+    [[gnu::always_inline]] void put(Token first, unsigned order) {
         if (order == 0) return require(front_.frames().free(Frame(first)));
         const FrameRange run(Frame(first), FrameCount(uint64_t{1} << order));
         require(front_.frames().free(run));
@@ -147,7 +150,8 @@ class QuireSubject {
 
   private:
     static void require(const Status& done) {
-        if (!done.ok()) std::abort();
+        if (!done.ok()) [[unlikely]]
+            std::abort();
     }
     static Token token(Frame frame) { return static_cast<Token>(frame.value()); }
 

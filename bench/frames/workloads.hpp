@@ -51,12 +51,12 @@ void fill(S& subject, uint64_t frames, unsigned percent) {
         if (subject.get(0) == no_frames) std::abort();
 }
 
-// Gets a block and gives it back.
+// Gets a block and gives it back. The order is known when this is compiled, as it is to most
+// callers of an allocator.
+template <unsigned order>
 struct Pairs {
-    unsigned order;
-
     template <Subject S>
-    Token step(S& subject) const {
+    [[gnu::always_inline]] Token step(S& subject) const {
         const Token block = subject.get(order);
         subject.put(block, order);
         return block;
@@ -74,7 +74,7 @@ class Window {
             frame = subject.get(0);
     }
     template <Subject S>
-    Token step(S& subject) {
+    [[gnu::always_inline]] Token step(S& subject) {
         Token& oldest = frames_[next_++ % size];
         subject.put(oldest, 0);
         return oldest = subject.get(0);
@@ -92,7 +92,7 @@ class Replacement {
         : taken_(std::move(taken)), random_(seed) {}
 
     template <Subject S>
-    Token step(S& subject) {
+    [[gnu::always_inline]] Token step(S& subject) {
         Token& any = taken_[random_.below(taken_.size())];
         subject.put(any, 0);
         return any = subject.get(0);

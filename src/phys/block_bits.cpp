@@ -76,16 +76,6 @@ void BlockBits::clear(unsigned first, unsigned count) {
     change(first, count, [](uint64_t word, uint64_t run) { return word & ~run; });
 }
 
-void BlockBits::set_all() {
-    for (unsigned i = 0; i < words; ++i)
-        put(i, ~uint64_t{0});
-}
-
-void BlockBits::clear_all() {
-    for (unsigned i = 0; i < words; ++i)
-        put(i, 0);
-}
-
 bool BlockBits::all_set(unsigned first, unsigned count) const {
     return next_clear(first) >= first + count;
 }

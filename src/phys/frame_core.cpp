@@ -7,8 +7,7 @@
 
 namespace quire {
 
-unsigned FrameCore::home_of(Frame frame) const {
-    if (homes_ == 1) return 0;
+unsigned FrameCore::home_of_several(Frame frame) const {
     const FrameSection* const section = sections_.section_of(frame.value());
     return section == nullptr ? 0 : home_of_block(*section, section->block_of(frame.value()));
 }

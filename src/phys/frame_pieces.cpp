@@ -115,6 +115,44 @@ void FrameCore::file(uint32_t block, BlockState state) {
     index_of(header).insert(table_.headers, block);
 }
 
+bool FrameCore::take_whole(Zone zone, unsigned home, Mobility mobility, Frame& frame) {
+    if (pools_.empty()) return false;
+    FramePool& pool = this->pool(zone, home);
+    const uint32_t block = pool.index[0].first_whole();
+    if (block == no_block) return false;
+    pool.index[0].pop_whole(table_.headers);
+    --pool.whole;
+    pool.remove_free(block_frames);
+    BlockHeader& header = table_.headers.data()[block];
+    header.free = 0;
+    header.largest = BlockBits::no_hole;
+    header.index = static_cast<uint8_t>(header.index + static_cast<unsigned>(mobility));
+    table_.bits.data()[block].clear_all();
+    frame = sections_.frame(block, 0);
+    return true;
+}
+
+bool FrameCore::give_whole(const FrameRange& frames, unsigned home) {
+    const uint64_t first = frames.first().value();
+    const bool is_block = frames.count().value() == block_frames && first % block_frames == 0;
+    const FrameSection* const section = is_block ? sections_.section_of(first) : nullptr;
+    if (section == nullptr) return false;
+    const uint32_t block = section->block_of(first);
+    if (table_.is_fresh(block) || home_of_block(*section, block) != home) return false;
+    BlockHeader& header = table_.headers.data()[block];
+    // Such a block belongs to one section, and so do the frames.
+    if (header.free != 0 || header.mask != BlockHeader::all_usable) return false;
+    FramePool& pool = pool_of(header);
+    header.free = block_frames;
+    header.largest = block_order;
+    header.index = static_cast<uint8_t>(header.index - header.index % mobilities);
+    table_.bits.data()[block].set_all();
+    pool.index[0].push_whole(table_.headers, block);
+    ++pool.whole;
+    pool.add_free(block_frames);
+    return true;
+}
+
 // Writes the books of a fresh group, whose blocks have been counted already.
 void FrameCore::open_group(uint32_t group) {
     const uint32_t first = group << BlockTable::group_order;

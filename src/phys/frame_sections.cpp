@@ -185,7 +185,7 @@ BlockPiece FrameSections::piece(const FrameRange& frames) const {
             min(min(last, section->last), end_of_block) - first + 1};
 }
 
-const FrameSection& FrameSections::section_of_block(uint32_t block) const {
+const FrameSection& FrameSections::search_block(uint32_t block) const {
     size_t i = table_.size() - 1;
     while (table_[i].first_block > block)
         --i;
@@ -195,12 +195,6 @@ const FrameSection& FrameSections::section_of_block(uint32_t block) const {
 Frame FrameSections::first_frame(uint32_t block) const {
     const FrameSection& section = section_of_block(block);
     return Frame(max(section.first, frame(block, 0).value()));
-}
-
-Frame FrameSections::frame(uint32_t block, unsigned position) const {
-    const FrameSection& section = section_of_block(block);
-    const uint64_t number = (section.first >> block_order) + (block - section.first_block);
-    return Frame((number << block_order) + position);
 }
 
 FrameRange FrameSections::hull() const {

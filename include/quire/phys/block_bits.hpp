@@ -39,16 +39,15 @@ class alignas(64) BlockBits {
     bool peek(unsigned position) const {
         return (peek_word(words_[position / word_bits]) >> (position % word_bits) & 1) != 0;
     }
-    // The same of many bitmaps that follow one another.
-    static bool peek(const BlockBits* bitmaps, uint64_t position) {
-        const uint64_t word = peek_word(bitmaps->words_[position / word_bits]);
-        return (word >> (position % word_bits) & 1) != 0;
+    // Of many bitmaps that follow one another, the word that a position lies in.
+    static uint64_t peek_word_of(const BlockBits* bitmaps, uint64_t position) {
+        return peek_word(bitmaps->words_[position / word_bits]);
     }
     bool all_set(unsigned first, unsigned count) const;
     void set(unsigned first, unsigned count);
     void clear(unsigned first, unsigned count);
-    void set_all();
-    void clear_all();
+    void set_all() { fill(~uint64_t{0}); }
+    void clear_all() { fill(0); }
     // Sets clear positions of one word, the bits of `run` from `position` / word_bits * word_bits
     // on. The order of the largest hole after that, when it was `before` (not an unknown one) until
     // then.
@@ -111,6 +110,10 @@ class alignas(64) BlockBits {
 
     template <class Change>
     void change(unsigned first, unsigned count, Change change_word);
+    void fill(uint64_t word) {
+        for (unsigned i = 0; i < words; ++i)
+            put(i, word);
+    }
     static unsigned largest_in_part(uint64_t word, unsigned least);
     uint64_t full_words() const;
     unsigned largest_of_full_words(unsigned before) const;

@@ -65,6 +65,25 @@ class BlockIndex {
     uint32_t find(unsigned order, unsigned least = 0) const;
     // A block whose frames are all free, or no_block.
     uint32_t first_whole() const { return first_[block_order][0]; }
+    // As `insert` for such a block, and as `remove` for the first of them.
+    void push_whole(Headers headers, uint32_t block) {
+        uint32_t& first = first_[block_order][0];
+        BlockHeader& header = headers.data()[block];
+        header.previous = no_block;
+        header.next = first;
+        if (first != no_block) headers[first].previous = block;
+        first = block;
+        orders_present_[0] |= uint16_t{1} << block_order;
+    }
+    void pop_whole(Headers headers) {
+        uint32_t& first = first_[block_order][0];
+        first = headers[first].next;
+        if (first != no_block) {
+            headers[first].previous = no_block;
+        } else {
+            orders_present_[0] &= static_cast<uint16_t>(~(1u << block_order));
+        }
+    }
 
     // Follows every list and counts the blocks in them. Error::corrupted with a block's number when
     // a list holds what does not belong there, or its links disagree. O(blocks).

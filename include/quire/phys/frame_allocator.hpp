@@ -165,8 +165,11 @@ class BasicFrameAllocator {
     // False when the frame certainly was not given out. Takes no lock, so that an answer of true
     // says nothing of frames that others give back meanwhile. O(1).
     bool may_be_given_out(Frame frame) const { return core_.may_be_given_out(frame); }
-    // True only for frames of which the same is seen at a glance.
-    bool is_plainly_given_out(Frame frame) const { return core_.is_plainly_given_out(frame); }
+    // Of the 64 frames that a frame lies among, those that were given out, where that is seen at a
+    // glance; otherwise none.
+    FrameMask plainly_given_out_near(Frame frame) const {
+        return core_.plainly_given_out_near(frame);
+    }
     // The home for a CPU on a node; CPUs of one node take turns. O(1).
     unsigned home_for(unsigned cpu, Node node = 0) const { return core_.home_for(cpu, node); }
     Status free(const FrameRange& frames) {
@@ -299,8 +302,11 @@ class BasicFrameAllocator {
                 if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
                 LockGuard guard(locks_[home].lock);
                 core_.keep_one_whole(static_cast<Zone>(i), home);
-                if (core_.take_hole(static_cast<Zone>(i), home, order, mobility, frame))
-                    return true;
+                const bool taken =
+                    order == block_order
+                        ? core_.take_whole(static_cast<Zone>(i), home, mobility, frame)
+                        : core_.take_hole(static_cast<Zone>(i), home, order, mobility, frame);
+                if (taken) return true;
                 none_so_far = false;
             }
         }
@@ -328,6 +334,11 @@ class BasicFrameAllocator {
         return core_.free(frame);
     }
     Status free_locked(const FrameRange& frames) {
+        if (frames.count() == FrameCount(block_frames)) {
+            const unsigned home = core_.home_of(frames.first());
+            LockGuard guard(locks_[home].lock);
+            if (core_.give_whole(frames, home)) return {};
+        }
         AllHomes guard(*this);
         return core_.free(frames);
     }

@@ -23,6 +23,7 @@
 #include "quire/phys/block_index.hpp"
 #include "quire/phys/block_table.hpp"
 #include "quire/phys/boot_frames.hpp"
+#include "quire/phys/frame_mask.hpp"
 #include "quire/phys/frame_pool.hpp"
 #include "quire/phys/frame_sections.hpp"
 #include "quire/phys/frame_types.hpp"
@@ -60,11 +61,17 @@ class FrameCore {
     // 2^order frames, aligned, order at most block_order, of one zone from one home: the first of
     // them; false when there are none.
     bool take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Frame& frame);
+    // A block that is free as a whole, of one zone from one home: its first frame; false when there
+    // is none. O(1).
+    bool take_whole(Zone zone, unsigned home, Mobility mobility, Frame& frame);
+    // Gives back a block all of whose frames are given out; false, and nothing done, when these
+    // frames are not such a block or it is another home's. O(1).
+    bool give_whole(const FrameRange& frames, unsigned home);
     // Gives back frames of one home from the front of `frames`, up to the first that is another
     // home's or was not given out, or to `blocks_left` blocks, which is counted down. How many.
     size_t give_some(Span<const Frame> frames, unsigned home, unsigned& blocks_left);
     // The home that a frame belongs to; some home when it belongs to none. Needs no lock.
-    unsigned home_of(Frame frame) const;
+    unsigned home_of(Frame frame) const { return homes_ == 1 ? 0 : home_of_several(frame); }
     // The n-th home to ask on behalf of `home`, n below homes(). Needs no lock.
     unsigned nth_home(unsigned home, unsigned n) const { return order_[home][n]; }
     unsigned homes() const { return homes_; }
@@ -79,15 +86,17 @@ class FrameCore {
     // False when the frame certainly is none that was given out. Needs no lock.
     bool may_be_given_out(Frame frame) const { return block_given_out(frame.value()) != no_block; }
 
-    // True only for a frame that was given out, of the largest section and of a group that is
-    // usable as a whole: for whoever wants to know at once. Needs no lock.
-    bool is_plainly_given_out(Frame frame) const {
-        if (!sections_.in_main(frame.value())) return false;
+    // Of the frames that share a word with this one, those that were given out, if it is of the
+    // largest section and of a group that is usable as a whole; otherwise none: for whoever wants
+    // to know at once. Needs no lock.
+    FrameMask plainly_given_out_near(Frame frame) const {
+        if (!sections_.in_main(frame.value())) return {};
         // Bitmaps follow one another, and so do the frames of a section.
         const uint64_t bit = sections_.main_bit(frame.value());
         const size_t group = static_cast<size_t>(bit >> (block_order + BlockTable::group_order));
-        return atomic::load(table_.groups.data()[group]) == BlockTable::Group::plain &&
-               !BlockBits::peek(table_.bits.data(), bit);
+        const bool plain = atomic::load(table_.groups.data()[group]) == BlockTable::Group::plain;
+        if (!plain) return {};
+        return {FrameMask::first_of(frame), ~BlockBits::peek_word_of(table_.bits.data(), bit)};
     }
 
     Result<FrameRange> allocate_order(unsigned order, Zone zone, Mobility mobility);
@@ -171,8 +180,9 @@ class FrameCore {
     BlockIndex& index_of(const BlockHeader& header) const {
         return pool_of(header).index[header.index % mobilities];
     }
+    unsigned home_of_several(Frame frame) const;
     unsigned home_of_block(const FrameSection& section, uint32_t block) const {
-        return home_for(block >> BlockTable::group_order, section.node);
+        return homes_ == 1 ? 0 : home_for(block >> BlockTable::group_order, section.node);
     }
     // Of the pool that a block belongs to, the index for blocks free as a whole.
     unsigned index_number(const FrameSection& section, uint32_t block) const {

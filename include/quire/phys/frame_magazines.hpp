@@ -9,6 +9,7 @@
 #include "quire/base/address.hpp"
 #include "quire/base/atomic.hpp"
 #include "quire/base/span.hpp"
+#include "quire/phys/frame_mask.hpp"
 
 namespace quire {
 
@@ -27,22 +28,22 @@ enum class Reuse : uint8_t {
 // by making that zero: so both are seen by one comparison.
 class MagazineLimit {
   public:
-    explicit MagazineLimit(uint32_t frames) : limit_(frames) {}
+    explicit MagazineLimit(size_t frames) : limit_(frames) {}
 
     // Whether the owner may go on with the n-th frame, counted from 0.
-    bool permits(uint32_t n) const { return n < limit_.load(MemoryOrder::relaxed); }
+    bool permits(size_t n) const { return n < limit_.load(MemoryOrder::relaxed); }
     bool asked() const { return limit_.load(MemoryOrder::acquire) == 0; }
     void ask() { limit_.store(0, MemoryOrder::release); }
     // By the owner, when all has been given back.
-    void answer(uint32_t frames) { limit_.store(frames, MemoryOrder::release); }
+    void answer(size_t frames) { limit_.store(frames, MemoryOrder::release); }
 
   private:
-    Atomic<uint32_t> limit_;
+    Atomic<size_t> limit_;
 };
 
 // The lowest last, so that frames are given out in ascending order.
-inline void reverse(Frame* frames, uint32_t count) {
-    for (uint32_t i = 0; i < count / 2; ++i) {
+inline void reverse(Frame* frames, size_t count) {
+    for (size_t i = 0; i < count / 2; ++i) {
         const Frame other = frames[i];
         frames[i] = frames[count - 1 - i];
         frames[count - 1 - i] = other;
@@ -50,14 +51,14 @@ inline void reverse(Frame* frames, uint32_t count) {
 }
 
 // Frames on their way out and frames on their way back, apart.
-template <uint32_t batch>
+template <size_t batch>
 class DelayedMagazines {
   public:
-    static constexpr uint32_t capacity = batch;
+    static constexpr size_t capacity = batch;
 
     // False when there is none, or the limit does not permit it.
     bool take(const MagazineLimit& limit, Frame& frame) {
-        const uint32_t n = waiting_ - 1;
+        const size_t n = waiting_ - 1;
         if (!limit.permits(n)) return false;
         waiting_ = n;
         frame = out_[last_ - n];
@@ -66,13 +67,13 @@ class DelayedMagazines {
     // Where a refill is written when there is none, and how many were.
     Span<Frame> room() { return out_; }
     void refilled(size_t frames) {
-        waiting_ = static_cast<uint32_t>(frames);
+        waiting_ = frames;
         last_ = waiting_ - 1;
     }
 
     // False when there is no room, or the limit does not permit it.
     bool put(const MagazineLimit& limit, Frame frame) {
-        const uint32_t n = returned_;
+        const size_t n = returned_;
         if (!limit.permits(n)) return false;
         back_[n] = frame;
         returned_ = n + 1;
@@ -80,9 +81,9 @@ class DelayedMagazines {
     }
     // What goes back to the blocks when there is no room, and that so many of it went.
     Span<const Frame> surplus() const { return {back_, returned_}; }
-    void drop_surplus(uint32_t gone) {
+    void drop_surplus(size_t gone) {
         returned_ -= gone;
-        for (uint32_t i = 0; i < returned_; ++i)
+        for (size_t i = 0; i < returned_; ++i)
             back_[i] = back_[i + gone];
     }
     // What else there is, and that it went.
@@ -90,21 +91,21 @@ class DelayedMagazines {
     void drop_rest() { waiting_ = 0; }
 
   private:
-    uint32_t waiting_ = 0;
-    uint32_t last_ = 0;  // where the last one that was written stands
-    uint32_t returned_ = 0;
+    size_t waiting_ = 0;
+    size_t last_ = 0;  // where the last one that was written stands
+    size_t returned_ = 0;
     Frame out_[batch];
     Frame back_[batch];
 };
 
 // One stack for both.
-template <uint32_t batch>
+template <size_t batch>
 class StackMagazine {
   public:
-    static constexpr uint32_t capacity = 2 * batch;
+    static constexpr size_t capacity = 2 * batch;
 
     bool take(const MagazineLimit& limit, Frame& frame) {
-        const uint32_t n = count_ - 1;
+        const size_t n = count_ - 1;
         if (!limit.permits(n)) return false;
         count_ = n;
         frame = frames_[n];
@@ -112,12 +113,12 @@ class StackMagazine {
     }
     Span<Frame> room() { return Span<Frame>(frames_, batch); }
     void refilled(size_t frames) {
-        count_ = static_cast<uint32_t>(frames);
+        count_ = frames;
         reverse(frames_, count_);
     }
 
     bool put(const MagazineLimit& limit, Frame frame) {
-        const uint32_t n = count_;
+        const size_t n = count_;
         if (!limit.permits(n)) return false;
         frames_[n] = frame;
         count_ = n + 1;
@@ -125,16 +126,16 @@ class StackMagazine {
     }
     // The oldest half, at most.
     Span<const Frame> surplus() const { return {frames_, count_ < batch ? count_ : batch}; }
-    void drop_surplus(uint32_t gone) {
+    void drop_surplus(size_t gone) {
         count_ -= gone;
-        for (uint32_t i = 0; i < count_; ++i)
+        for (size_t i = 0; i < count_; ++i)
             frames_[i] = frames_[i + gone];
     }
     Span<const Frame> rest() const { return {frames_, count_}; }
     void drop_rest() { count_ = 0; }
 
   private:
-    uint32_t count_ = 0;
+    size_t count_ = 0;
     Frame frames_[2 * batch];
 };
 
@@ -158,17 +159,17 @@ class RecentFrames {
     uint32_t frames_[places] = {};
 };
 
-template <Reuse reuse, uint32_t batch>
+template <Reuse reuse, size_t batch>
 struct MagazinesFor {
     using Type = DelayedMagazines<batch>;
 };
-template <uint32_t batch>
+template <size_t batch>
 struct MagazinesFor<Reuse::at_once, batch> {
     using Type = StackMagazine<batch>;
 };
 
 // All that a CPU has.
-template <Reuse reuse, uint32_t batch>
+template <Reuse reuse, size_t batch>
 struct FrameMagazines {
     using Magazines = typename MagazinesFor<reuse, batch>::Type;
 
@@ -177,6 +178,7 @@ struct FrameMagazines {
     Magazines frames;
     size_t refused = 0;  // frames that turned out not to be given out when they went back
     RecentFrames recent;
+    FrameMask near;  // of one word, the frames given out since this CPU last gave back any
 };
 
 }  // namespace quire

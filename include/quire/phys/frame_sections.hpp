@@ -120,11 +120,17 @@ class FrameSections {
     // blocks.
     bool in_main(uint64_t frame) const { return frame - main_.first <= main_span_; }
     uint64_t main_bit(uint64_t frame) const { return frame - main_shift_; }
-    const FrameSection& section_of_block(uint32_t block) const;
+    const FrameSection& section_of_block(uint32_t block) const {
+        return block - main_.first_block < main_.blocks() ? main_ : search_block(block);
+    }
     // The first frame of a block that belongs to its section.
     Frame first_frame(uint32_t block) const;
     // The frame at a position of a block.
-    Frame frame(uint32_t block, unsigned position) const;
+    Frame frame(uint32_t block, unsigned position) const {
+        const FrameSection& section = section_of_block(block);
+        const uint64_t number = (section.first >> block_order) + (block - section.first_block);
+        return Frame((number << block_order) + position);
+    }
     // From the first frame of the first section to the last of the last; empty without sections.
     FrameRange hull() const;
     // Whether a frame lies in the hull.
@@ -137,6 +143,7 @@ class FrameSections {
 
   private:
     const FrameSection* search(uint64_t frame) const;
+    const FrameSection& search_block(uint32_t block) const;
 
     Span<FrameSection> table_;
     // A copy of the largest, for quick answers; at first one that no frame is in.

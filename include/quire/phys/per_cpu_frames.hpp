@@ -41,7 +41,7 @@ class CpuCaller {
 // A frame freed a second time is refused at once when it is in its block, and mostly when it lies
 // in this CPU's magazines; when it lies in another's, only once it comes back (late_refusals), and
 // it may have been given out a second time by then. CountedFrames, where used, notices all.
-template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, uint32_t batch = 64>
+template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, size_t batch = 64>
 class PerCpuFrames {
   public:
     using Magazines = FrameMagazines<reuse, batch>;
@@ -68,7 +68,8 @@ class PerCpuFrames {
         const typename Cpus::Pin pin;
         Magazines& mine = magazines(pin);
         Frame frame;
-        if (!mine.frames.take(mine.limit, frame)) return allocate_slowly(mine);
+        if (!mine.frames.take(mine.limit, frame)) [[unlikely]]
+            return allocate_slowly(mine);
         mine.recent.forget(frame);
         return frame;
     }
@@ -98,8 +99,9 @@ class PerCpuFrames {
     Status free(Frame frame) {
         const typename Cpus::Pin pin;
         Magazines& mine = magazines(pin);
-        const bool suspect = !frames_.is_plainly_given_out(frame) || mine.recent.remembers(frame);
-        if (suspect || !mine.frames.put(mine.limit, frame)) return free_slowly(mine, frame);
+        const bool suspect = !is_plainly_given_out(mine, frame) || mine.recent.remembers(frame);
+        if (suspect || !mine.frames.put(mine.limit, frame)) [[unlikely]]
+            return free_slowly(mine, frame);
         mine.recent.remember(frame);
         return {};
     }
@@ -152,6 +154,12 @@ class PerCpuFrames {
         if constexpr (debug_checks) return slots_[cpu].value;
         return slots_.data()[cpu].value;
     }
+    // What is seen of a frame's word is kept for its neighbours, until frames are given back.
+    bool is_plainly_given_out(Magazines& mine, Frame frame) const {
+        if (mine.near.has(frame)) return true;
+        mine.near = frames_.plainly_given_out_near(frame);
+        return mine.near.has(frame);
+    }
     static bool holds(const Magazines& mine, Frame frame) {
         for (const Frame here : mine.frames.rest())
             if (here == frame) return true;
@@ -163,7 +171,7 @@ class PerCpuFrames {
     }
 
     // Others' request is answered, the magazine refilled.
-    [[gnu::noinline]] Result<Frame> allocate_slowly(Magazines& mine) {
+    [[gnu::noinline, gnu::cold]] Result<Frame> allocate_slowly(Magazines& mine) {
         if (mine.limit.asked()) give_up(mine);
         if (!take_batch(mine)) {
             give_up(mine);
@@ -176,7 +184,7 @@ class PerCpuFrames {
         return frame;
     }
     // The frame is looked at closely, others' request is answered, room is made.
-    [[gnu::noinline]] Status free_slowly(Magazines& mine, Frame frame) {
+    [[gnu::noinline, gnu::cold]] Status free_slowly(Magazines& mine, Frame frame) {
         if (!frames_.may_be_given_out(frame)) return frames_.free(frame);
         const bool back_already = mine.recent.remembers(frame) && holds(mine, frame);
         if (back_already) return Failure{Error::already_free, frame.value()};
@@ -198,9 +206,10 @@ class PerCpuFrames {
         return taken != 0;
     }
     void give_surplus(Magazines& mine, unsigned blocks = most_blocks) {
+        mine.near = {};
         const auto freed = frames_.free_some(mine.frames.surplus(), blocks);
         mine.refused += freed.refused;
-        mine.frames.drop_surplus(static_cast<uint32_t>(freed.done));
+        mine.frames.drop_surplus(freed.done);
     }
     void give_up(Magazines& mine) {
         give_surplus(mine, UINT32_MAX);
@@ -230,15 +239,19 @@ class PerCpuFrames {
         return true;
     }
 
+    static bool may_be_in_magazines(Error error) {
+        return error == Error::out_of_frames || error == Error::in_use;
+    }
     // What a request gives, once more after a reclaim when what lies in magazines may be missing.
     template <class Request>
     auto with_reclaim(Request request) {
+        // One result, so that it is made where the caller wants it.
         auto result = request();
-        if (result.ok()) return result;
-        const Error error = result.error();
-        if (error != Error::out_of_frames && error != Error::in_use) return result;
-        reclaim();
-        return request();
+        if (!result.ok() && may_be_in_magazines(result.error())) [[unlikely]] {
+            reclaim();
+            result = request();
+        }
+        return result;
     }
 
     Frames& frames_;

@@ -41,6 +41,51 @@ TEST(FrameFree, NeighboursAreGivenBackTogether) {
     EXPECT_EQ(machine.free(), 3000u);
 }
 
+// Blocks go and come as a whole, past the books of their parts.
+TEST(FrameFree, WholeBlocks) {
+    Machine machine({{512, 512 * 6}});
+    std::vector<Frame> taken;
+    for (unsigned i = 0; i < 6; ++i) {
+        const auto block = machine.frames.allocate_order(
+            9, Zone::high, i % 2 == 0 ? Mobility::unmovable : Mobility::movable);
+        ASSERT_TRUE(block.ok());
+        EXPECT_EQ(block->count(), FrameCount(512));
+        taken.push_back(block->first());
+        EXPECT_EQ(machine.frames.statistics().whole_blocks, 5u - i);
+        EXPECT_EQ(machine.free(), 512u * (5 - i));
+        ASSERT_TRUE(machine.frames.validate().ok());
+    }
+    EXPECT_TRUE(fails_with(machine.frames.allocate_order(9), Error::out_of_frames, 512));
+    for (const size_t i : {2u, 0u, 5u}) {
+        ASSERT_TRUE(machine.frames.free(FrameRange(taken[i], FrameCount(512))).ok());
+        ASSERT_TRUE(machine.frames.validate().ok());
+        EXPECT_TRUE(fails_with(machine.frames.free(FrameRange(taken[i], FrameCount(512))),
+                               Error::already_free, taken[i].value()));
+    }
+    EXPECT_EQ(machine.frames.statistics().whole_blocks, 3u);
+    // What was freed last is given out first, and single frames of either kind come from any.
+    EXPECT_EQ(machine.frames.allocate_order(9)->first(), taken[5]);
+    EXPECT_EQ(machine.frames.allocate(Zone::high, Mobility::movable).value(), taken[0]);
+    EXPECT_EQ(machine.frames.allocate().value(), taken[2]);
+}
+
+// As many frames as a block has, but not a block that was given out as a whole.
+TEST(FrameFree, RunsAsLongAsABlock) {
+    Machine machine({{512, 512 * 3}, {512 * 8, 300}, {512 * 9, 512}});
+    machine.leave_free({});
+    EXPECT_TRUE(machine.frames.free(run_of(700, 512)).ok());
+    EXPECT_EQ(machine.free(), 512u);
+    EXPECT_TRUE(fails_with(machine.frames.free(run_of(1024, 512)), Error::already_free, 1024));
+    EXPECT_TRUE(fails_with(machine.frames.free(run_of(512, 512)), Error::already_free, 700));
+    EXPECT_TRUE(
+        fails_with(machine.frames.free(run_of(512 * 8, 512)), Error::reserved, 512 * 8 + 300));
+    EXPECT_TRUE(
+        fails_with(machine.frames.free(run_of(512 * 20, 512)), Error::out_of_range, 512 * 20));
+    EXPECT_EQ(machine.free(), 512u);
+    EXPECT_TRUE(machine.frames.free(run_of(512 * 9, 512)).ok());
+    EXPECT_EQ(machine.frames.statistics().whole_blocks, 1u);
+}
+
 TEST(FrameFree, TwiceIsAnError) {
     Machine machine({{1, 3000}});
     machine.take(10, 1000);

@@ -148,6 +148,21 @@ TYPED_TEST(PerCpuFramesTest, RefusesWhatWasNotGivenOut) {
     EXPECT_EQ(this->machine.free(), total);
 }
 
+// What is known of a frame's neighbours is not trusted after frames went back.
+TYPED_TEST(PerCpuFramesTest, NeighboursAreLookedAtAgainAfterADrain) {
+    const std::vector<Frame> block = {Frame(base), Frame(base + 1), Frame(base + 2)};
+    this->machine.take(base, 128);
+    ASSERT_TRUE(this->frames.free(block[0]).ok());
+    ASSERT_TRUE(this->machine.frames.free(block[1]).ok());
+    this->frames.drain();
+    EXPECT_TRUE(fails_with(this->frames.free(block[1]), Error::already_free, base + 1));
+    EXPECT_TRUE(this->frames.free(block[2]).ok());
+    EXPECT_TRUE(fails_with(this->frames.free(block[2]), Error::already_free, base + 2));
+    ASSERT_TRUE(this->machine.frames.free(run_of(base + 3, 125)).ok());
+    this->frames.drain();
+    EXPECT_EQ(this->machine.free(), total_frames);
+}
+
 // One freed twice, the second time by another CPU, is found when both come back.
 TYPED_TEST(PerCpuFramesTest, FindsLateWhatTwoCpusFreed) {
     const Frame frame = this->frames.allocate().value();
