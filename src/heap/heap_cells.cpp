@@ -56,10 +56,12 @@ bool HeapCore::give_back(SpanRecord& span) {
 
 // Whether any was given back.
 bool HeapCore::give_back_empty_spans() {
-    const size_t before = cached_bytes_;
+    const size_t before = pages_.committed_bytes();
     while (!empty_spans_.empty() && give_back(*empty_spans_.front())) {
     }
-    return cached_bytes_ != before;
+    while (give_back_kept()) {
+    }
+    return pages_.committed_bytes() != before;
 }
 
 // Puts memory behind the span's first cell that has none, and ahead of it where there is plenty.

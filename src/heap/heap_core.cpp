@@ -38,6 +38,8 @@ void HeapCore::stop() {
         large_.remove(*large);
         pages_.release(large->base, large->reserved, large->committed);
     }
+    while (give_back_kept()) {
+    }
     for (auto& of_class : bins_) {
         for (Bin& bin : of_class) {
             while (bin.pop_front() != nullptr) {
@@ -95,7 +97,7 @@ Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fi
                               : allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be);
     if (block == nullptr || broken_ != nullptr) return judge(block, bytes);
     // A range of its own is fresh, and fresh memory is zero.
-    if (fill == Fill::zero && !large) __builtin_memset(block, 0, bytes);
+    if (fill == Fill::zero && !(large && watches_slack())) __builtin_memset(block, 0, bytes);
     return block;
 }
 
@@ -165,7 +167,7 @@ HeapCounters HeapCore::counters() const {
         .frees = frees_,
         .reserved_bytes = pages_.reserved_bytes(),
         .bookkeeping_bytes = bookkeeping,
-        .cached_bytes = cached_bytes_,
+        .cached_bytes = cached_bytes_ + kept_.bytes(),
         .large_blocks = large_.size(),
     };
 }

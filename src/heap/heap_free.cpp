@@ -45,6 +45,7 @@ Result<HeapCore::Block> HeapCore::locate(const void* address) const {
     }
     LargeBlock* large = large_.find(address);
     if (large == nullptr) {
+        if (kept_.holds(address)) return Failure{Error::already_free, address_value(address)};
         for (const void* freed : freed_large_)
             if (freed == address && freed != nullptr) {
                 return Failure{Error::already_free, address_value(address)};
@@ -89,7 +90,7 @@ bool HeapCore::is_size_of(const Block& block, size_t bytes, size_t alignment) co
     if (watches_slack()) return bytes == block.requested;
     if (bytes > block.capacity) return false;
     if (sizes_vary_) return true;
-    if (block.large != nullptr) return round_up_to_pages(bytes) == block.capacity;
+    if (block.large != nullptr) return LargeCache::fits(round_up_to_pages(bytes), block.capacity);
     return class_of(bytes, alignment) == block.span->size_class;
 }
 

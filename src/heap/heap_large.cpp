@@ -70,8 +70,11 @@ LargeBlock* HeapCore::find_large(size_t bytes, size_t alignment, size_t headroom
 // Null when out of memory.
 void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) {
     if (bytes > SIZE_MAX / 2) return nullptr;
-    LargeBlock* const large = find_large(bytes, alignment, headroom);
+    const bool any = alignment <= page_size && headroom == 0;
+    LargeBlock* large = any ? kept_.take(pages_bytes(bytes)) : nullptr;
+    if (large == nullptr) large = find_large(bytes, alignment, headroom);
     if (large == nullptr) return nullptr;
+    large->requested = kept_bytes(bytes, large->committed);
     large_.insert(*large);
     write_canary(large->base, large->requested, large->committed);
     ++live_blocks_;
@@ -81,17 +84,41 @@ void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) 
     return large->base;
 }
 
+// A heap that watches for mistakes lets the range go, so that whoever still uses it faults.
+bool HeapCore::may_keep(const LargeBlock& large) const {
+    return !watches_slack() && kept_.has_room() && large.committed <= options_.cached_bytes / 2;
+}
+
+// False when there is nothing, or the page source refuses.
+bool HeapCore::give_back_kept() {
+    LargeBlock* const oldest = kept_.oldest();
+    if (oldest == nullptr) return false;
+    if (!pages_.release(oldest->base, oldest->reserved, oldest->committed)) return false;
+    kept_.drop_oldest();
+    free_large_record(*oldest);
+    return true;
+}
+
 Status HeapCore::free_large(const Block& block) {
     LargeBlock& large = *block.large;
-    if (!pages_.release(large.base, large.reserved, large.committed)) return pages_.failure();
+    const bool keep = may_keep(large);
+    if (!keep && !pages_.release(large.base, large.reserved, large.committed)) {
+        return pages_.failure();
+    }
     large_.remove(large);
-    free_large_record(large);
+    if (keep) {
+        kept_.put(large);
+    } else {
+        free_large_record(large);
+    }
     freed_large_[next_remembered_] = block.start;
     next_remembered_ = (next_remembered_ + 1) % remembered_frees;
     --live_blocks_;
     ++frees_;
     live_bytes_ -= block.requested;
     usable_bytes_ -= block.capacity;
+    while (kept_.exceeds(options_.cached_bytes) && give_back_kept()) {
+    }
     return {};
 }
 

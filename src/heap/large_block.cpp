@@ -112,4 +112,33 @@ bool LargeIndex::consistent() const {
     return count == size_;
 }
 
+void LargeCache::put(LargeBlock& block) {
+    kept_[count_++] = &block;
+    bytes_ += block.committed;
+}
+
+void LargeCache::remove(unsigned index) {
+    bytes_ -= kept_[index]->committed;
+    --count_;
+    for (; index < count_; ++index)
+        kept_[index] = kept_[index + 1];
+}
+
+LargeBlock* LargeCache::take(size_t bytes) {
+    // The one freed last is the likeliest to be in the CPU's caches.
+    for (unsigned index = count_; index-- > 0;) {
+        LargeBlock* const block = kept_[index];
+        if (!fits(bytes, block->committed)) continue;
+        remove(index);
+        return block;
+    }
+    return nullptr;
+}
+
+bool LargeCache::holds(const void* base) const {
+    for (unsigned index = 0; index < count_; ++index)
+        if (kept_[index]->base == base) return true;
+    return false;
+}
+
 }  // namespace quire::heap_internal

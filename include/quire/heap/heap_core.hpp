@@ -161,6 +161,8 @@ class HeapCore {
     MetadataStore* store_with_room();
     void undo_reserve_large(unsigned char* base, size_t reserved, size_t committed);
     void free_large_record(LargeBlock& large);
+    bool may_keep(const LargeBlock& large) const;
+    bool give_back_kept();
     Status free_large(const Block& block);
     bool resize_large(const Block& block, size_t bytes);
 
@@ -192,6 +194,7 @@ class HeapCore {
     EmptySpans empty_spans_;  // oldest first
     size_t cached_bytes_ = 0;
     LargeIndex large_;
+    LargeCache kept_;
     // Full magazines on their way between CPUs.
     Magazine* depot_[class_count] = {};
     uint16_t depot_count_[class_count] = {};

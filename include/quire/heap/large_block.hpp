@@ -43,4 +43,38 @@ class LargeIndex {
     size_t size_ = 0;
 };
 
+// Ranges of freed large blocks, kept with their memory for the next block of about their size; a
+// mapping and an unmapping would cost more than most blocks live. Not synchronised, O(most).
+class LargeCache {
+  public:
+    static constexpr unsigned most = 16;
+
+    constexpr LargeCache() = default;
+
+    bool has_room() const { return count_ <= most; }
+    // There must be room: one more than `most`, so that a surplus can go back after the new one
+    // came.
+    void put(LargeBlock& block);
+    // One that holds `bytes` (whole pages) and wastes at most an eighth, taken out; null when there
+    // is none.
+    LargeBlock* take(size_t bytes);
+    LargeBlock* oldest() const { return count_ == 0 ? nullptr : kept_[0]; }
+    void drop_oldest() { remove(0); }
+    bool exceeds(size_t limit) const { return count_ > most || bytes_ > limit; }
+    bool holds(const void* base) const;
+    size_t bytes() const { return bytes_; }
+
+    // Whether a block of `bytes` may have come to a range of so many.
+    static constexpr bool fits(size_t bytes, size_t committed) {
+        return bytes <= committed && committed - bytes <= bytes / 8;
+    }
+
+  private:
+    void remove(unsigned index);
+
+    LargeBlock* kept_[most + 1] = {};  // oldest first
+    unsigned count_ = 0;
+    size_t bytes_ = 0;
+};
+
 }  // namespace quire::heap_internal

@@ -242,6 +242,66 @@ TEST_F(PerCpuHeapTest, ReallocateKeepsContents) {
     front_.free(block);
 }
 
+TEST_F(PerCpuHeapTest, RangesOfLargeBlocksAreKeptForTheNext) {
+    unsigned char* first = allocate(70000);
+    std::memset(first, 0x41, 70000);
+    front_.free(first);
+    expect_misuse(first, Error::already_free);
+    EXPECT_GE(heap_.counters().cached_bytes, 70000u);
+    const size_t calls = pages_.calls();
+    // What is much smaller or larger does not fit; what is about as large does.
+    unsigned char* smaller = allocate(50000);
+    EXPECT_NE(smaller, first);
+    unsigned char* larger = allocate(80000);
+    EXPECT_NE(larger, first);
+    EXPECT_GT(pages_.calls(), calls);
+    const size_t calls_then = pages_.calls();
+    auto* next = static_cast<unsigned char*>(*front_.allocate_zeroed(69000));
+    EXPECT_EQ(next, first);
+    EXPECT_EQ(pages_.calls(), calls_then);
+    for (size_t i = 0; i < 69000; ++i)
+        ASSERT_EQ(next[i], 0);
+    EXPECT_TRUE(heap_.validate().ok());
+    EXPECT_EQ(front_.try_free_sized(next, 20000).error(), Error::bad_argument);
+    EXPECT_TRUE(front_.try_free_sized(next, 69000).ok());
+    front_.free(smaller);
+    front_.free(larger);
+    EXPECT_TRUE(heap_.validate().ok());
+    heap_.trim();
+    EXPECT_EQ(heap_.counters().cached_bytes, 0u);
+    expect_misuse(first, Error::already_free);
+}
+
+TEST_F(PerCpuHeapTest, KeptRangesAreBounded) {
+    HeapOptions options;
+    options.cached_bytes = size_t{1} << 20;
+    restart(options);
+    std::vector<unsigned char*> blocks;
+    for (size_t i = 0; i < 60; ++i)
+        blocks.push_back(allocate(40000 + i * 3000));
+    blocks.push_back(allocate(700000));  // more than half of what may be kept
+    for (unsigned char* block : blocks) {
+        front_.free(block);
+        EXPECT_LE(heap_.counters().cached_bytes, options.cached_bytes);
+    }
+    EXPECT_FALSE(pages_.is_committed(blocks.back()));
+    EXPECT_LE(pages_.reservations(), 1 + heap_internal::LargeCache::most);
+    // They serve other requests before memory is said to be out.
+    pages_.limit_pages(pages_.committed_bytes() / page_size);
+    unsigned char* other = allocate(600000);
+    front_.free(other);
+    // When the page source will not have them back, they stay and are used.
+    pages_.limit_pages(SIZE_MAX);
+    unsigned char* last = allocate(100000);
+    pages_.refuse_release(true);
+    front_.free(last);
+    heap_.trim();
+    EXPECT_EQ(allocate(100000), last);
+    pages_.refuse_release(false);
+    front_.free(last);
+    EXPECT_TRUE(heap_.validate().ok());
+}
+
 TEST_F(PerCpuHeapTest, TrimGivesEverythingBack) {
     std::vector<unsigned char*> blocks;
     for (int i = 0; i < 20000; ++i)
