@@ -39,8 +39,9 @@ class CpuCaller {
 // more than 10 of these: so no operation takes much longer than others.
 //
 // A frame freed a second time is refused at once when it is in its block, and mostly when it lies
-// in this CPU's magazines; when it lies in another's, only once it comes back (late_refusals), and
-// it may have been given out a second time by then. CountedFrames, where used, notices all.
+// in this CPU's magazines; when it lies in another's, or went back past this object meanwhile, only
+// once it comes back (late_refusals), and it may have been given out a second time by then.
+// CountedFrames, where used, notices all.
 template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, size_t batch = 64>
 class PerCpuFrames {
   public:

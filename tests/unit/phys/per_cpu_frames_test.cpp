@@ -150,17 +150,20 @@ TYPED_TEST(PerCpuFramesTest, RefusesWhatWasNotGivenOut) {
 
 // What is known of a frame's neighbours is not trusted after frames went back.
 TYPED_TEST(PerCpuFramesTest, NeighboursAreLookedAtAgainAfterADrain) {
-    const std::vector<Frame> block = {Frame(base), Frame(base + 1), Frame(base + 2)};
-    this->machine.take(base, 128);
-    ASSERT_TRUE(this->frames.free(block[0]).ok());
-    ASSERT_TRUE(this->machine.frames.free(block[1]).ok());
-    this->frames.drain();
-    EXPECT_TRUE(fails_with(this->frames.free(block[1]), Error::already_free, base + 1));
-    EXPECT_TRUE(this->frames.free(block[2]).ok());
-    EXPECT_TRUE(fails_with(this->frames.free(block[2]), Error::already_free, base + 2));
-    ASSERT_TRUE(this->machine.frames.free(run_of(base + 3, 125)).ok());
-    this->frames.drain();
-    EXPECT_EQ(this->machine.free(), total_frames);
+    // Usable as a whole, so that a look tells of neighbours.
+    Machine plain({{base, 512}});
+    typename TestFixture::Frames::Slot one[1];
+    typename TestFixture::Frames front(plain.frames, one);
+    plain.take(base, 128);
+    ASSERT_TRUE(front.free(Frame(base)).ok());
+    ASSERT_TRUE(plain.frames.free(Frame(base + 1)).ok());
+    front.drain();
+    EXPECT_TRUE(fails_with(front.free(Frame(base + 1)), Error::already_free, base + 1));
+    EXPECT_TRUE(front.free(Frame(base + 2)).ok());
+    EXPECT_TRUE(fails_with(front.free(Frame(base + 2)), Error::already_free, base + 2));
+    ASSERT_TRUE(plain.frames.free(run_of(base + 3, 125)).ok());
+    front.drain();
+    EXPECT_EQ(plain.free(), 512u);
 }
 
 // One freed twice, the second time by another CPU, is found when both come back.
