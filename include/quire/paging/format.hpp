@@ -41,6 +41,8 @@ constexpr bool is_vacant(EntryKind kind) {
 // change while the table lives: its first `fixed_root_entries` entries lead to tables from the
 // start to the end. Elsewhere that number is 0, and nothing about the root is special.
 //
+// Marks are what the CPU notes in a leaf: accessed and dirty.
+//
 // A level that can hold leaves implies that all levels below can. `part` makes the leaf (or absent
 // entry) one level down that does for the index-th part what the given entry does for the whole.
 template <class F>
@@ -69,6 +71,8 @@ concept PagingFormat = requires(const F& format, typename F::Entry entry, unsign
     { format.attributes_of(level, entry) } -> same_as<Attributes>;
     { format.accessed(entry) } -> same_as<bool>;
     { format.dirty(entry) } -> same_as<bool>;
+    { format.without_marks(entry) } -> same_as<typename F::Entry>;
+    { format.with_marks_of(entry, entry) } -> same_as<typename F::Entry>;
     { format.is_global(entry) } -> same_as<bool>;
     { format.with_protection(entry, protection) } -> same_as<typename F::Entry>;
     { format.part(level, entry, level) } -> same_as<typename F::Entry>;

@@ -126,6 +126,10 @@ class FormatPageTable final : public PageTable {
         }
         return PageTable::translate(address);
     }
+    Result<Invalidation> split(const PageRange& pages) override;
+    Result<UnmapInvalidation> merge(VirtualAddress address) override;
+    Result<Invalidation> harvest(const PageRange& pages,
+                                 FunctionRef<void(const Translation&)> visit) override;
     Status park(const PageRange& pages, uint64_t payload) override;
     Result<Translation> query(VirtualAddress address) const override;
     Status walk(const PageRange& pages, FunctionRef<bool(const Translation&)> visit) const override;
@@ -150,6 +154,7 @@ class FormatPageTable final : public PageTable {
     enum class Waiting : uint8_t {
         nothing,
         tables,             // detached tables at most
+        merged_table,       // one that a large page has replaced
         tables_and_frames,  // and the frames that parked entries and detached tables name
     };
     // What protect and unmap have in common.
@@ -244,7 +249,7 @@ class FormatPageTable final : public PageTable {
     [[gnu::noinline]] size_t plan_run(const Cursor& cursor, Holes holes, const Change& change);
     void note_slots(const PageRange& slots);
     FlushRequest request_of_plan() const;
-    [[gnu::noinline]] Entry split(const Session& session, Cursor& cursor, Entry entry);
+    [[gnu::noinline]] Entry split_at(const Session& session, Cursor& cursor, Entry entry);
     [[gnu::noinline]] void protect_present(const Session& session, const PageRange& pages,
                                            Protection protection);
     size_t protect_run(const Cursor& cursor, Protection protection) const;
@@ -262,6 +267,13 @@ class FormatPageTable final : public PageTable {
                                                 unsigned index) const;
     void finish(const FlushRequest& request) override;
     void give_back(Frame first, unsigned level);
+    // detail/table_reshape.hpp
+    [[gnu::noinline]] Status plan_cut(const Session& session, Page end, const PageRange& pages);
+    [[gnu::noinline]] void cut(const Session& session, Page end, const PageRange& pages);
+    [[gnu::noinline]] Result<Entry> merged(const Entry* entries, unsigned level, Page first) const;
+    [[gnu::noinline]] void replace_table(Entry& place, Entry leaf);
+    void finish_merge(const Session& session, const FlushRequest& request);
+    void add_marks(Entry& place, Entry marks) const;
     // detail/table_look.hpp
     Translation translation(unsigned level, Page page, Entry entry) const;
 
@@ -272,6 +284,7 @@ class FormatPageTable final : public PageTable {
     Frame highest_frame_;  // the format's, which computes it
     size_t table_frames_ = 0;
     Waiting waiting_ = Waiting::nothing;
+    Frame merged_table_;  // where that is what waits
     TableUse use_ = TableUse::active;
     // The leaf table that was changed last, where tables are visible: its place among all leaf
     // tables, and its entries.
@@ -292,4 +305,5 @@ class FormatPageTable final : public PageTable {
 #include "quire/paging/detail/table_fill.hpp"
 #include "quire/paging/detail/table_look.hpp"
 #include "quire/paging/detail/table_page.hpp"
+#include "quire/paging/detail/table_reshape.hpp"
 #include "quire/paging/detail/table_unmap.hpp"

@@ -88,6 +88,27 @@ class PageTable {
     virtual Result<Invalidation> protect(const PageRange& pages, Protection protection,
                                          Holes holes = Holes::refuse) = 0;
 
+    // Makes sure that no entry reaches across an end of the range: large pages and payloads that do
+    // are split, into entries as large as can be, which say the same. So changes of the range, or
+    // of what is beside it, need no further table for that. Errors: zero_size; out_of_range;
+    // out_of_frames; unreachable. O(levels).
+    virtual Result<Invalidation> split(const PageRange& pages) = 0;
+
+    // Makes one large page of the table whose entry decides about an address, where all its entries
+    // are leaves that grant the same and whose frames follow one another and are aligned as the
+    // large page must be. Accessed and dirty become those of all of them. Spending the invalidation
+    // frees the table. Errors: out_of_range; unsupported (the format has no such large page, or the
+    // table is the root); not_mapped, misaligned (with the address of the first page that does not
+    // fit: no leaf there, or not the one that should follow); busy (as unmap). O(entries).
+    virtual Result<UnmapInvalidation> merge(VirtualAddress address) = 0;
+
+    // Clears accessed and dirty in all leaves that overlap the range, and calls `visit` for each
+    // that had one of them, as it was. Until the invalidation is spent, CPUs may use pages and not
+    // say so. `visit` must not change the table. Errors: zero_size; out_of_range.
+    // O(entries of the tables in the range).
+    virtual Result<Invalidation> harvest(const PageRange& pages,
+                                         FunctionRef<void(const Translation&)> visit) = 0;
+
     // Makes empty entries absent with a payload (swapped, parked, promised). Errors: as map;
     // bad_argument (payload not below payload_limit()).
     virtual Status park(const PageRange& pages, uint64_t payload) = 0;

@@ -40,6 +40,10 @@ class WatchedFormat : public X86_32 {
         victim_->use();
         return X86_32::with_protection(entry, protection);
     }
+    Entry without_marks(Entry entry) const {
+        victim_->use();
+        return X86_32::without_marks(entry);
+    }
     Entry part(unsigned level, Entry entry, unsigned index) const {
         if (index == 512) victim_->use();
         return X86_32::part(level, entry, index);
@@ -101,6 +105,23 @@ TEST_F(HardwareMarksTest, SurviveASplit) {
     for (unsigned i = 0; i < 1024; ++i)
         ASSERT_EQ(leaf_entries()[i] & marks, marks) << i;
     EXPECT_TRUE(table.validate().ok());
+}
+
+TEST_F(HardwareMarksTest, SurviveHarvest) {
+    protect(pages_of_area(1), read_only);
+    uint32_t& entry = leaf_entries()[0];
+    for (int moment = 1; moment <= 2; ++moment) {
+        // One mark to begin with, and both before it is cleared.
+        entry = (entry & ~marks) | 0x20;
+        victim = {&entry, moment};
+        bool dirty = false;
+        auto harvested =
+            table.harvest(pages_of_area(1), [&](const Translation& found) { dirty = found.dirty; });
+        ASSERT_TRUE(harvested.ok());
+        harvested->spend_unused();
+        EXPECT_LE(victim.moments, 0);
+        EXPECT_NE(dirty, (entry & marks) != 0) << moment;
+    }
 }
 
 }  // namespace

@@ -114,6 +114,16 @@ class RandomChangesTest : public PagingTest<W> {
                 known->second.attributes.protection = protection | Protection::execute;
         }
     }
+    // Neither changes what is mapped.
+    void split_some() {
+        auto changed = this->table().split(this->random_pages());
+        ASSERT_TRUE(changed.ok());
+        changed->spend(this->m.tlb);
+    }
+    void merge_some() {
+        auto changed = this->table().merge(at(address(first_page + random(page_total))));
+        if (changed.ok()) changed->spend(this->m.tlb);
+    }
     // An entry may cover more pages than one; each is checked.
     void check(const Translation& found, uint64_t page) {
         const auto known = known_.find(page);
@@ -181,7 +191,7 @@ class RandomChangesTest : public PagingTest<W> {
         }
     }
     void step() {
-        switch (random(8)) {
+        switch (random(10)) {
             case 0:
             case 1:
                 return map_some();
@@ -192,6 +202,10 @@ class RandomChangesTest : public PagingTest<W> {
                 return unmap_some();
             case 5:
                 return protect_some();
+            case 6:
+                return split_some();
+            case 7:
+                return merge_some();
             default:
                 return query_some();
         }

@@ -193,6 +193,18 @@ class FakeTable final : public PageTable {
         return Invalidation({root(), pages, false});
     }
 
+    Result<Invalidation> split(const PageRange& pages) override {
+        if (pages.empty()) return Failure{Error::zero_size};
+        if (!reach_.contains(pages)) return Failure{Error::out_of_range};
+        if (const auto status = prepare(pages, Holes::skip); !status.ok()) return status.failure();
+        return Invalidation({root(), pages, false});
+    }
+    // Nothing that a space asks for.
+    Result<UnmapInvalidation> merge(VirtualAddress) override { return Failure{Error::unsupported}; }
+    Result<Invalidation> harvest(const PageRange&, FunctionRef<void(const Translation&)>) override {
+        return Failure{Error::unsupported};
+    }
+
     Status park(const PageRange& pages, uint64_t payload) override {
         for (const Page page : pages)
             parked_[page.value()] = payload;

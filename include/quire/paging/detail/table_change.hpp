@@ -140,7 +140,7 @@ FlushRequest FormatPageTable<Format, Access>::request_of_plan() const {
 // at the cursor now.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-auto FormatPageTable<Format, Access>::split(const Session& session, Cursor& cursor, Entry entry)
+auto FormatPageTable<Format, Access>::split_at(const Session& session, Cursor& cursor, Entry entry)
     -> Entry {
     const Frame table = reserve_.take(session);
     const Entry link = format().table(cursor.level(), table);
@@ -174,7 +174,7 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
             cursor.must_descend(entry);
         } else if (kind == EntryKind::leaf &&
                    format().with_protection(entry, protection) != entry) {
-            cursor.must_descend(split(session, cursor, entry));
+            cursor.must_descend(split_at(session, cursor, entry));
         } else {
             cursor.must_advance();
         }

@@ -67,7 +67,7 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
         const bool stays = !cursor.is_whole() || bytes_.is_fixed(cursor.level());
         if (kind != EntryKind::empty && stays) {
             const bool leads_down = kind == EntryKind::table;
-            cursor.must_descend(leads_down ? entry : split(session, cursor, entry));
+            cursor.must_descend(leads_down ? entry : split_at(session, cursor, entry));
             continue;
         }
         if (kind == EntryKind::table) {
@@ -163,6 +163,7 @@ template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 void FormatPageTable<Format, Access>::finish(const FlushRequest& request) {
     const Session session = bytes_.begin();
+    if (waiting_ == Waiting::merged_table) return finish_merge(session, request);
     const bool tables_alone = waiting_ == Waiting::tables;
     tour_.start(request.pages, tables_alone ? detail::TourVisits::tables : detail::TourVisits::all);
     for (auto step = tour_.must_next(session); step != detail::TourStep::end;

@@ -31,6 +31,13 @@ class EntryBits {
     // What the CPU has noted in a leaf (SDM vol. 3A 4.8).
     static constexpr bool accessed(Entry entry) { return (entry & bit_accessed) != 0; }
     static constexpr bool dirty(Entry entry) { return (entry & bit_dirty) != 0; }
+    // The leaf as the CPU has not used it; and with what it has noted in another one as well.
+    static constexpr Entry without_marks(Entry entry) {
+        return entry & ~static_cast<Entry>(bit_accessed | bit_dirty);
+    }
+    static constexpr Entry with_marks_of(Entry entry, Entry other) {
+        return entry | (other & (bit_accessed | bit_dirty));
+    }
 
   protected:
     static constexpr unsigned page_bits = 12;
