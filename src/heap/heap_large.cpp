@@ -99,7 +99,8 @@ bool HeapCore::give_back_kept() {
     return true;
 }
 
-Status HeapCore::free_large(const Block& block) {
+// Flat, since a page source has a long way to go below.
+[[gnu::flatten]] Status HeapCore::free_large(const Block& block) {
     LargeBlock& large = *block.large;
     const bool keep = may_keep(large);
     if (!keep && !pages_.release(large.base, large.reserved, large.committed)) {
