@@ -23,13 +23,21 @@ Result<FrameRange> BootFrames::allocate_run(FrameCount count) {
 }
 
 // The first frame of the highest run there is.
-Result<Frame> BootFrames::take_highest(FrameCount count, Frame highest) {
+Result<Frame> BootFrames::take_highest(FrameCount count) {
     if (closed_) return Failure{Error::out_of_frames, count.value()};
-    const Gap gap = highest_gap(count, highest);
+    const Gap gap = highest_gap(count);
     if (!gap.found) return Failure{Error::out_of_frames, count.value()};
     const Frame first = gap.last - (count - FrameCount(1));
     if (!give(FrameRange(first, count), gap.run_below)) return Failure{Error::too_many, capacity};
     return first;
+}
+
+Result<Frame> BootFrames::allocate_frame_up_to(Frame highest) {
+    const FrameRange permitted = reachable_.intersection(FrameRange::between(Frame(0), highest));
+    const FrameRange all = exchange(reachable_, permitted);
+    const Result<Frame> frame = take_highest(FrameCount(1));
+    reachable_ = all;
+    return frame;
 }
 
 // Remembers a run that starts at the top of a gap above the given run `below`. It adjoins the given
@@ -88,14 +96,14 @@ FrameCount BootFrames::given_frames() const {
     return sum;
 }
 
-// The highest free run of at least `count` frames, none above `highest`: where it ends.
-BootFrames::Gap BootFrames::highest_gap(FrameCount count, Frame highest) const {
-    const FrameRange permitted = reachable_.intersection(FrameRange::between(Frame(0), highest));
+// The highest free run of at least `count` frames: where it ends. A given run may reach past what
+// is reachable just now.
+BootFrames::Gap BootFrames::highest_gap(FrameCount count) const {
     const Span<const MemoryEntry> entries = map_.entries();
     size_t run = 0;  // the highest that does not lie wholly above what is looked at
     for (size_t i = entries.size(); i-- > 0;) {
         if (entries[i].kind != MemoryKind::usable) continue;
-        FrameRange rest = frames_inside(entries[i].range).intersection(permitted);
+        FrameRange rest = frames_inside(entries[i].range).intersection(reachable_);
         while (!rest.empty()) {
             const Frame last = rest.last();
             while (run < runs_ && given_[run].first() > last)
@@ -105,7 +113,8 @@ BootFrames::Gap BootFrames::highest_gap(FrameCount count, Frame highest) const {
                 if (rest.count() >= count) return {true, last, run};
                 break;
             }
-            if (last - given_[run].last() >= count) return {true, last, run};
+            const Frame below = given_[run].last();
+            if (last > below && last - below >= count) return {true, last, run};
             rest = rest.prefix(given_[run].first() - rest.first());
         }
     }

@@ -35,7 +35,12 @@ class FrameSource {
         Status (*free)(void*, Frame);
     };
     template <class Source>
-    static Result<Frame> find_up_to(Source& source, Frame highest) {
+    static Result<Frame> allocate_from(void* source) {
+        return static_cast<Source*>(source)->allocate_frame();
+    }
+    template <class Source>
+    static Result<Frame> allocate_up_to_from(void* from, Frame highest) {
+        Source& source = *static_cast<Source*>(from);
         if constexpr (requires { source.allocate_frame_up_to(highest); }) {
             return source.allocate_frame_up_to(highest);
         } else {
@@ -47,12 +52,12 @@ class FrameSource {
         }
     }
     template <class Source>
-    static constexpr Calls calls_for{
-        [](void* source) { return static_cast<Source*>(source)->allocate_frame(); },
-        [](void* source, Frame highest) {
-            return find_up_to(*static_cast<Source*>(source), highest);
-        },
-        [](void* source, Frame frame) { return static_cast<Source*>(source)->free_frame(frame); }};
+    static Status free_to(void* source, Frame frame) {
+        return static_cast<Source*>(source)->free_frame(frame);
+    }
+    template <class Source>
+    static constexpr Calls calls_for{&allocate_from<Source>, &allocate_up_to_from<Source>,
+                                     &free_to<Source>};
 
     void* source_;
     const Calls* calls_;

@@ -32,9 +32,7 @@ class BootFrames {
     // need a run more than can be remembered; no change then. O(map entries + runs).
     Result<Frame> allocate_frame() { return take_highest(FrameCount(1)); }
     // The same, but not above `highest`.
-    Result<Frame> allocate_frame_up_to(Frame highest) {
-        return take_highest(FrameCount(1), highest);
-    }
+    Result<Frame> allocate_frame_up_to(Frame highest);
     // `count` frames that follow one another, as high as possible. Free frames above stay
     // available. Error::zero_size, and as allocate_frame; no change then. O(map entries + runs).
     Result<FrameRange> allocate_run(FrameCount count);
@@ -60,8 +58,8 @@ class BootFrames {
         Frame last;
         size_t run_below = 0;
     };
-    Result<Frame> take_highest(FrameCount count, Frame highest = Frame(Frame::highest));
-    Gap highest_gap(FrameCount count, Frame highest) const;
+    Result<Frame> take_highest(FrameCount count);
+    Gap highest_gap(FrameCount count) const;
     bool give(const FrameRange& run, size_t below);
     [[gnu::noinline]] Status remove_frame(size_t at, Frame frame);
     void insert_run(size_t at, const FrameRange& run);

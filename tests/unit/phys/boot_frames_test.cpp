@@ -65,6 +65,10 @@ TEST(BootFrames, GivesAFrameNotAboveAnother) {
     EXPECT_EQ(boot.allocate_frame_up_to(Frame(50)).value(), Frame(50));
     EXPECT_EQ(boot.allocate_frame_up_to(Frame(50)).value(), Frame(49));
     EXPECT_EQ(boot.allocate_frame().value(), Frame(202));
+    // In the middle of what is given out: as if there were nothing above.
+    EXPECT_EQ(boot.allocate_run(FrameCount(4)).value(), run_of(95, 4));
+    EXPECT_EQ(boot.allocate_frame_up_to(Frame(96)).value(), Frame(94));
+    EXPECT_EQ(boot.allocate_frame().value(), Frame(201));
     EXPECT_EQ(boot.allocate_frame_up_to(Frame(1)).value(), Frame(1));
     EXPECT_TRUE(fails_with(boot.allocate_frame_up_to(Frame(1)), Error::out_of_frames, 1));
 }

@@ -23,14 +23,12 @@ Status FormatPageTable<Format, Access>::create(FrameSource source) {
     constexpr size_t tables = 1 + Format::fixed_root_entries;
     const Session session = bytes_.begin();
     Status reserved = reserve_.reserve(session, source, tables - 1);
-    if (reserved.ok()) {
-        reserved = reserve_.reserve(session, source, tables, format().highest_root());
-    }
+    if (reserved.ok()) reserved = reserve_.reserve_root(session, source);
     if (!reserved.ok()) {
         reserve_.roll_back_reserve(session, source);
         return reserved;
     }
-    const Frame root = reserve_.take(session);  // the last one that was reserved
+    const Frame root = reserve_.take(session);
     clear_table(session, root);
     for (unsigned index = 0; index < Format::fixed_root_entries; ++index) {
         const Frame table = reserve_.take(session);

@@ -31,27 +31,24 @@ class TableReserve {
     TableReserve(const TableReserve&) = delete;
     TableReserve& operator=(const TableReserve&) = delete;
 
-    // Takes frames until there are `count`, none of the new ones above `highest`. Errors: as the
-    // source; unreachable (a frame above that or the format's highest, or not in reach of the
-    // access). The caller rolls back then.
-    [[gnu::noinline]] Status reserve(const Session& session, FrameSource source, size_t count,
-                                     Frame highest) {
+    // Takes frames until there are `count`. Errors: as the source; unreachable (a frame above the
+    // format's highest, or not in reach of the access). The caller rolls back then.
+    [[gnu::noinline]] Status reserve(const Session& session, FrameSource source, size_t count) {
         while (count_ < count) {
-            const bool limited = highest < bytes_.format().highest_frame();
-            const auto frame =
-                limited ? source.allocate_frame_up_to(highest) : source.allocate_frame();
+            const auto frame = source.allocate_frame();
             if (!frame.ok()) return frame.failure();
             const Status added = add(session, *frame);
-            if (!added.ok()) {
-                refused_ = *frame;
-                has_refused_ = true;
-                return added;
-            }
+            if (!added.ok()) return added;
         }
         return {};
     }
-    Status reserve(const Session& session, FrameSource source, size_t count) {
-        return reserve(session, source, count, bytes_.format().highest_frame());
+    // One more, to be taken first, that can be a root. Apart from the others, so that the long
+    // search for a low frame stands in no other chain of calls.
+    [[gnu::noinline]] Status reserve_root(const Session& session, FrameSource source) {
+        const Frame highest = bytes_.format().highest_root();
+        if (highest == bytes_.format().highest_frame()) return reserve(session, source, count_ + 1);
+        const auto frame = source.allocate_frame_up_to(highest);
+        return frame.ok() ? add(session, *frame) : frame.failure();
     }
     // After a failure: gives back what was taken.
     [[gnu::noinline]] void roll_back_reserve(const Session& session, FrameSource source) {
@@ -78,10 +75,15 @@ class TableReserve {
     }
 
   private:
+    // Keeps a frame, among the reserved ones or as the refused one.
     [[gnu::noinline]] Status add(const Session& session, Frame frame) {
         const bool begins_list = count_ == 0 || listed_ == Format::entries - 1;
         const Status opens = try_open(session, frame);
-        if (!opens.ok()) return opens;
+        if (!opens.ok()) {
+            refused_ = frame;
+            has_refused_ = true;
+            return opens;
+        }
         listed_ = begins_list ? 0 : listed_ + 1;
         const Frame number = begins_list ? exchange(list_, frame) : frame;
         auto opened = bytes_.open_unlinked(session, list_);
