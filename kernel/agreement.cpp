@@ -33,7 +33,7 @@ class Agreement {
     // A stretch of addresses of two large pages and more, and frames to show there: a large page's
     // where the machine has such a run, else a few.
     bool prepare() {
-        const FrameCount large(machine::pages_per_table);
+        const FrameCount large(machine::pages_per_table());
         FrameConstraints constraints;
         constraints.alignment = large;
         auto frames = memory_.frames().allocate_run(large, constraints);
@@ -42,8 +42,8 @@ class Agreement {
         frames_ = *frames;
         if (!mark_frames()) return false;
         AllocateOptions options;
-        options.placement.alignment = PageCount(machine::pages_per_table);
-        const PageCount wanted(2 * machine::pages_per_table + 16);
+        options.placement.alignment = PageCount(machine::pages_per_table());
+        const PageCount wanted(2 * machine::pages_per_table() + 16);
         const auto found = memory_.space().reserve(wanted, options);
         if (!found.ok() || !memory_.space().unmap(*found).ok()) return false;
         area_ = *found;
@@ -96,7 +96,7 @@ class Agreement {
     // Mostly a few pages; now and then a whole large page where it can be one.
     PageRange random_pages() {
         const auto count = static_cast<uint32_t>(area_.count().value());
-        const auto large = static_cast<uint32_t>(machine::pages_per_table);
+        const auto large = static_cast<uint32_t>(machine::pages_per_table());
         if (random_.below(8) == 0) {
             return PageRange(area_.first() + PageCount(random_.below(2) * large), PageCount(large));
         }

@@ -23,8 +23,13 @@ struct ImageSection {
     bool executable;
 };
 
+// Whether to use page tables that reach more physical memory than the machine's plain ones do
+// (i386: PAE). Elsewhere there is nothing to choose.
+enum class WideTables { as_needed, always, never };
+// Say it first, together with how tables will be reached.
+void choose_tables(WideTables wide, quire::TableReach reach);
 // Pages that one leaf table maps.
-extern const uintptr_t pages_per_table;
+uintptr_t pages_per_table();
 // The last byte of physical memory that a page-table entry can name.
 uint64_t highest_physical();
 

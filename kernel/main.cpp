@@ -76,15 +76,15 @@ constinit quire::MemoryMap memory_map;
           static_cast<unsigned long long>(failure.where));
 }
 
-// Reads the boot information and makes the canonical map, with the kernel's image taken out.
-quire::BootInformation read_boot_information(uint32_t magic, uintptr_t information,
-                                             quire::Status& built) {
+// Reads the boot information and the options in it, and makes the canonical map, with the kernel's
+// image taken out.
+Options read_boot_information(uint32_t magic, uintptr_t information, quire::BootInformation& found,
+                              quire::Status& built) {
     using namespace quire;
     MemoryMapBuilder builder(memory_map, &firmware_entries);
     const auto read = [](PhysicalAddress address, size_t bytes) {
         return machine::read_physical(address, bytes);
     };
-    BootInformation found;
     const PhysicalAddress at(information);
     const Status parsed = magic == pvh_magic ? parse_pvh(at, read, builder, found)
                                              : parse_multiboot(magic, at, read, builder, found);
@@ -95,8 +95,10 @@ quire::BootInformation read_boot_information(uint32_t magic, uintptr_t informati
                                       Bytes(image.physical_end - image.physical_begin)),
                         MemoryKind::kernel);
     if (!reserved.ok()) stop_for("the kernel's image cannot be reserved", reserved.failure());
+    const Options options = parse_options(found.command_line);
+    machine::choose_tables(options.wide, options.reach);
     built = builder.finish(PhysicalAddress(machine::highest_physical()));
-    return found;
+    return options;
 }
 
 void show_beyond_reach() {
@@ -107,8 +109,7 @@ void show_beyond_reach() {
           console().palette().warning, size_text(beyond.value()).text, console().palette().plain);
 }
 
-Options greet(const quire::BootInformation& information) {
-    const Options options = parse_options(information.command_line);
+void greet(const quire::BootInformation& information, const Options& options) {
     console().set_color(options.color == Color::on);
     const Palette& colors = console().palette();
     print("\n%sQuire%s: the memory management of a kernel, on the bare machine\n", colors.heading,
@@ -120,7 +121,6 @@ Options greet(const quire::BootInformation& information) {
         print("  %sthe command line's word '%s' means nothing here%s\n", colors.warning,
               options.unknown_word, colors.plain);
     }
-    return options;
 }
 
 void show_start(quire::KernelMemory& memory) {
@@ -166,8 +166,9 @@ void kernel_main(uint32_t magic, uintptr_t information) {
     if (machine::screen_sink() != nullptr) console().attach(*machine::screen_sink());
 
     quire::Status built;
-    const quire::BootInformation boot = read_boot_information(magic, information, built);
-    const Options options = greet(boot);
+    quire::BootInformation boot;
+    const Options options = read_boot_information(magic, information, boot, built);
+    greet(boot, options);
     show_heading("The firmware's memory map, as found");
     firmware_entries.show();
     show_heading("Repairs");

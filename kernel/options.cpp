@@ -23,6 +23,10 @@ bool take_word(Options& options, const char* word) {
         options.after_tour = AfterTour::stop;
     } else if (same_text(word, "color=off")) {
         options.color = Color::off;
+    } else if (same_text(word, "pae=on")) {
+        options.wide = machine::WideTables::always;
+    } else if (same_text(word, "pae=off")) {
+        options.wide = machine::WideTables::never;
     } else if (same_text(word, "access=direct")) {
         options.reach = quire::TableReach::direct;
     } else if (same_text(word, "access=recursive")) {

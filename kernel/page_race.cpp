@@ -45,7 +45,7 @@ class Race {
     bool prepare() {
         // A stretch of addresses that is free, and stays so but for the places. Each of them is
         // under a table of its own, which comes and goes with it.
-        const PageCount apart(machine::pages_per_table);
+        const PageCount apart(machine::pages_per_table());
         AllocateOptions options;
         options.placement.alignment = apart;
         const auto found = memory_.space().reserve(apart * place_count, options);

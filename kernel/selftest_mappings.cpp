@@ -112,7 +112,7 @@ bool remapping_shows_the_new_frame(KernelMemory& memory) {
 }
 
 bool large_pages_split(KernelMemory& memory) {
-    const FrameCount count(machine::pages_per_table);
+    const FrameCount count(machine::pages_per_table());
     FrameConstraints constraints;
     constraints.alignment = count;
     const auto frames = memory.frames().allocate_run(count, constraints);
@@ -123,7 +123,7 @@ bool large_pages_split(KernelMemory& memory) {
     bool right = false;
     {
         MapOptions options;
-        options.placement.alignment = PageCount(machine::pages_per_table);
+        options.placement.alignment = PageCount(machine::pages_per_table());
         const Pages pages(memory, memory.space().map(*run, options));
         if (pages.ok()) {
             const auto before = memory.table().query(pages.address());

@@ -48,9 +48,9 @@ bool is_identity_mapped(const PageTable& table, PhysicalAddress address) {
 Result<PageRange> allocate_under_new_table(quire::KernelMemory& memory) {
     AllocateOptions options;
     options.name = "tour: under a table of its own";
-    options.placement.alignment = PageCount(machine::pages_per_table);
+    options.placement.alignment = PageCount(machine::pages_per_table());
     // Guards keep neighbours out of the stretch.
-    options.placement.guard_after = PageCount(machine::pages_per_table - 1);
+    options.placement.guard_after = PageCount(machine::pages_per_table() - 1);
     return memory.space().allocate(PageCount(1), options);
 }
 

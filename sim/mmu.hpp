@@ -97,7 +97,7 @@ struct Control {
     bool large_pages = false;     // CR4.PSE
     bool global_pages = false;    // CR4.PGE
     uint64_t pat = power_on_pat;  // IA32_PAT
-    bool no_execute = false;      // EFER.NXE; 64-bit paging only
+    bool no_execute = false;      // EFER.NXE; PAE and 64-bit paging
     bool five_levels = false;     // CR4.LA57; 64-bit paging only
     bool pcids = false;  // CR4.PCIDE: the low 12 bits of cr3 are a PCID; 64-bit paging only
 

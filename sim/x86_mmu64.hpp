@@ -4,7 +4,7 @@
 // the Tlb's business. Without protection keys, SMEP and SMAP.
 #pragma once
 
-#include "sim/mmu.hpp"
+#include "sim/x86_long_mmu.hpp"
 
 namespace quire::sim {
 
@@ -14,7 +14,7 @@ struct X86_64Cpu {
     unsigned physical_bits = 46;  // MAXPHYADDR, at most 52
 };
 
-class X86Mmu64 final : public Mmu {
+class X86Mmu64 final : public X86LongMmu {
   public:
     explicit X86Mmu64(const X86_64Cpu& cpu = {}) : cpu_(cpu) {}
 
@@ -22,18 +22,13 @@ class X86Mmu64 final : public Mmu {
     // protection fault there and looks at no entry.
     Walk walk(const Ram& ram, const Control& control, const Access& access, Effect effect,
               const StructureEntry* cached) const override;
-    bool permits(const Control& control, const Translation& translation,
-                 const Access& access) const override;
-    PageFault denied(const Control& control, const Access& access) const override;
-    unsigned small_shift() const override { return 12; }
-    unsigned large_shift() const override { return 21; }
     unsigned address_bits() const override { return 64; }
     std::string describe(const Ram& ram, const Control& control, uint64_t address) const override;
 
   private:
-    std::optional<Walk> try_walk(const Ram& ram, const Control& control, const Access& access,
-                                 Effect effect, const StructureEntry* cached) const;
-    uint64_t reserved_bits(const Control& control, unsigned shift, uint64_t entry) const;
+    static Start start(const Control& control);
+    static bool is_canonical(const Control& control, uint64_t address);
+    uint64_t reserved_bits(const Control& control, unsigned shift, uint64_t entry) const override;
 
     X86_64Cpu cpu_;
 };

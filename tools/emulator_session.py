@@ -31,8 +31,8 @@ ISO_CACHE = ROOT / "build" / "iso"
 ISO_CACHE_ENTRIES = 24
 # How a kernel for each architecture can be booted; the first is what is meant by no choice.
 BOOTS = {"i386": ("multiboot", "grub"), "x86_64": ("pvh", "grub", "uefi")}
-# The least CPU that each architecture is shown on.
-CPUS = {"i386": "qemu32", "x86_64": "qemu64"}
+# The least CPU that each architecture is shown on; PSE-36 says that it can address 64 GiB.
+CPUS = {"i386": "qemu32,+pse36", "x86_64": "qemu64"}
 MOST_CPUS = 8
 # For each way by GRUB: its files, the packages that hold them, and the modules that are wanted.
 GRUBS = {
@@ -62,6 +62,7 @@ class Options:
     boot: str = ""  # one of BOOTS[arch]; the first when empty
     access: str = "direct"  # or recursive, window
     smp: int = 1  # CPUs
+    pae: str = ""  # on or off; where there is RAM beyond 4 GiB when empty (i386)
     tour: bool = False
     color: bool = True
     extra_arguments: str = ""  # more words for the kernel's command line
@@ -88,6 +89,8 @@ class Options:
         words = [f"access={self.access}"]
         if self.smp != 1:
             words.append(f"smp={self.smp}")
+        if self.pae:
+            words.append(f"pae={self.pae}")
         if self.tour:
             words.append("tour")
         if not self.color:
@@ -110,6 +113,17 @@ def check_memory(text):
     if text == "1M":
         raise EmulatorError("--mem 1M: the kernel is loaded above the first MiB; give 2M or more")
     return text
+
+
+def memory_bytes(text):
+    return int(text[:-1]) << {"M": 20, "G": 30}[text[-1]]
+
+
+def emulator_for(options):
+    """The emulator's architecture. That for i386 walks page tables at 32-bit physical addresses
+    only; its sibling has the same CPUs, and none of that, for machines with RAM beyond 4 GiB."""
+    beyond = memory_bytes(check_memory(options.memory)) > 3 << 30
+    return "x86_64" if beyond and options.pae != "off" else options.arch
 
 
 def find_emulator(arch):
@@ -181,7 +195,7 @@ def emulator_command(options):
         raise EmulatorError(
             f"the kernel is not built ({options.kernel}); tools/build {options.arch}")
     command = [
-        find_emulator(options.arch),
+        find_emulator(emulator_for(options)),
         "-accel", os.environ.get("QUIRE_ACCEL", "tcg"),
         "-cpu", options.cpu,
         "-smp", str(options.smp),

@@ -75,7 +75,9 @@ def check_cpus(text, count):
 
 
 def tour(arch, memory, access, boot, cpu="", smp=1):
-    options = Options(arch=arch, memory=memory, access=access, boot=boot, cpu=cpu, smp=smp,
+    """i386 without PAE; pae_cases.py has it with."""
+    pae = "off" if arch == "i386" else ""
+    options = Options(arch=arch, memory=memory, access=access, pae=pae, boot=boot, cpu=cpu, smp=smp,
                       tour=True)
     with Session(options, limit=180) as machine:
         verdict = machine.wait_for_exit()
@@ -99,7 +101,7 @@ def tour(arch, memory, access, boot, cpu="", smp=1):
 
 def plain_cpu(access):
     """An i686 without large pages, global pages and memory types by PAT."""
-    with Session(Options(memory="64M", access=access, tour=True, cpu="qemu32,-pse,-pge,-pat"),
+    with Session(Options(memory="64M", access=access, tour=True, cpu="qemu32,-pse,-pge,-pat,-pae"),
                  limit=180) as machine:
         verdict = machine.wait_for_exit()
         check(verdict == "success", f"the machine ended with {verdict}:\n{machine.tail(40)}")

@@ -7,6 +7,7 @@ import re
 from machine import ACCESSES, PAGE, booted, check, mappings
 
 LARGE = {"i386": 4 << 20, "x86_64": 2 << 20}
+NO_EXECUTE = 1 << 63  # which `info tlb` leaves in the physical address (PAE)
 TLB_LINE = re.compile(r"^([0-9a-f]+): ([0-9a-f]+) ([XGPDACTUW-]{9})\s*$")
 MEM_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) ([0-9a-f]+) ([-urw]{3})\s*$")
 REACH = re.compile(r"reach 0x([0-9a-f]{8,16})-0x([0-9a-f]{8,16})")
@@ -21,7 +22,7 @@ def emulator_pages(text, large):
             flags = match[3]
             size = large if "P" in flags else PAGE
             # Physical addresses of large pages are shown with the flag bits masked out.
-            pages[int(match[1], 16)] = (int(match[2], 16), size, "W" in flags,
+            pages[int(match[1], 16)] = (int(match[2], 16) & ~NO_EXECUTE, size, "W" in flags,
                                         "X" not in flags, "G" in flags)
     return pages
 
@@ -108,36 +109,38 @@ def check_cpu(machine, walk, reach, large):
     check(probed(machine, 0) == "--", "the CPU can read through a null pointer")
 
 
-def check_purposes(machine, arch):
+def check_purposes(machine, denies_execution):
     """The walk by purpose names everything, and warns of what is writable and executable."""
     said = machine.ask("walk")
     for name in ("kernel text", "kernel rodata", "kernel data", "kernel stack", "heap",
                  "text screen", "frame metadata", "windows"):
         check(re.search(rf" {name}$", said, re.M), f"the walk names no {name}:\n{said}")
     check("no region" not in said, f"there are mappings that nobody owns:\n{said}")
-    verdict = {"i386": "cannot deny execution", "x86_64": "both writable and executable: nothing"}
-    check(verdict[arch] in said, f"the walk does not say '{verdict[arch]}':\n{said}")
+    verdict = ("both writable and executable: nothing" if denies_execution
+               else "cannot deny execution")
+    check(verdict in said, f"the walk does not say '{verdict}':\n{said}")
     text = re.search(r"^.* ([rwxug-]{5}) .*kernel text$", said, re.M)[1]
     check(text.startswith("r-x"), f"the kernel's text is {text}")
 
 
-def walk_agrees(arch, memory, access, cpu=""):
-    with booted(arch=arch, memory=memory, access=access, cpu=cpu) as machine:
-        check_purposes(machine, arch)
+def walk_agrees(arch, memory, access, cpu="", pae=""):
+    large = LARGE["x86_64" if pae == "on" else arch]
+    with booted(arch=arch, memory=memory, access=access, cpu=cpu, pae=pae) as machine:
+        check_purposes(machine, arch == "x86_64" or (pae == "on" and "+nx" in cpu))
         walk = machine.ask("walk pages")
         match = REACH.search(walk)
         check(match, f"the walk does not say the table's reach:\n{walk}")
         reach = int(match[1], 16), int(match[2], 16)
         with machine.stopped():
-            check_tlb(machine, walk, reach, LARGE[arch], access)
+            check_tlb(machine, walk, reach, large, access)
             if "la57=on" not in cpu:  # of five levels, `info mem` of QEMU 7.2 shows nothing
                 check_mem(machine, walk, reach)
-        check_cpu(machine, walk, reach, LARGE[arch])
+        check_cpu(machine, walk, reach, large)
 
 
-def layouts(arch, access, cpu=""):
+def layouts(arch, access, cpu="", pae=""):
     """Random mappings, looked up by the library and tried by the CPU; not the tour's seed."""
-    with booted(arch=arch, memory="64M", access=access, cpu=cpu) as machine:
+    with booted(arch=arch, memory="64M", access=access, cpu=cpu, pae=pae) as machine:
         answer = machine.ask("agree 3000 7")
         check("the library and the CPU agree" in answer, answer)
 

@@ -19,7 +19,7 @@ struct X86PaeFeatures {
     bool no_execute = false;       // EFER.NXE is set; CPUID 80000001H EDX bit 20
     bool global_pages = false;     // CR4.PGE is set; CPUID 01H EDX bit 13
     bool page_attributes = false;  // PAT; CPUID 01H EDX bit 16
-    unsigned physical_bits = 36;   // MAXPHYADDR, at most 52; CPUID 80000008H EAX bits 7:0
+    unsigned physical_bits = 36;   // MAXPHYADDR, 32 to 52; CPUID 80000008H EAX bits 7:0
 
     static constexpr unsigned highest_leaf_level() { return 1; }
 };
@@ -86,9 +86,10 @@ class X86Pae : public x86::LongEntries<X86PaeFeatures> {
     // Reserved in every present entry here, ignored in 64-bit mode.
     static constexpr Entry bits_past_address = 0x7ff0000000000000;
 
-    // Bits 2:1 and 8:5, and all above the address; PWT and PCD are not (SDM table 4-8).
+    // Bits 2:1 and 8:5, and all above the address; PWT and PCD are not (SDM table 4-8). Bit 5 is
+    // let pass: no CPU sets it, but QEMU's TCG does, as if it were an accessed flag.
     constexpr Entry reserved_root_bits() const {
-        return reserved_bits() | bits_past_address | bit_no_execute | 0x1e6;
+        return reserved_bits() | bits_past_address | bit_no_execute | 0x1c6;
     }
 };
 

@@ -5,8 +5,11 @@
 #include "../x86/managers.hpp"
 #include "../x86/smp.hpp"
 #include "double_fault_table.hpp"
+#include "isa.hpp"
+#include "pae.hpp"
 #include "quire/paging/x86/cpu.hpp"
 #include "quire/paging/x86_32.hpp"
+#include "quire/paging/x86_pae.hpp"
 
 namespace kernel::machine {
 namespace {
@@ -47,19 +50,50 @@ constexpr KernelLayout make_layout() {
 }
 constexpr KernelLayout layout = make_layout();
 
+// Of which one is used.
 constinit Managers<X86_32, Cpu> managers;
+constinit Managers<X86Pae, Cpu> pae_managers;
+
+constinit WideTables wide_tables = WideTables::as_needed;
+
+// PAE has no recursive mapping, so that it is not chosen for such a kernel unless told to.
+bool may_use_pae(WideTables wide, TableReach reach) {
+    return wide == WideTables::always ||
+           (wide == WideTables::as_needed && reach != TableReach::recursive && x86_has_pae());
+}
+
+constexpr uint64_t last_byte(Frame frame) {
+    return address_of(frame).value() + page_size - 1;
+}
 
 }  // namespace
 
-const uintptr_t pages_per_table = X86_32::entries;
+void choose_tables(WideTables wide, TableReach reach) {
+    wide_tables = may_use_pae(wide, reach) ? wide : WideTables::never;
+}
+
+uintptr_t pages_per_table() {
+    return isa::uses_pae() ? X86Pae::entries : X86_32::entries;
+}
 
 uint64_t highest_physical() {
-    return address_of(X86_32::highest_frame()).value() + page_size - 1;
+    if (wide_tables == WideTables::never) return last_byte(X86_32::highest_frame());
+    return last_byte(X86Pae(x86_pae_features()).highest_frame());
 }
 
 Result<KernelMemory*> start_memory(const MemoryMap& map, TableReach reach, Platform& platform) {
+    const bool needed = map.usable_hull().last() > X86_32::highest_frame();
+    const bool plain =
+        wide_tables == WideTables::never || (wide_tables == WideTables::as_needed && !needed);
+    if (!plain && (!x86_has_pae() || reach == TableReach::recursive)) return Error::unsupported;
     smp::start_first(platform);
-    return managers.start(map, layout, reach, platform, smp::invalidator(), X86_32(x86_features()));
+    if (plain) {
+        return managers.start(map, layout, reach, platform, smp::invalidator(),
+                              X86_32(x86_features()), boot_window::building_entries());
+    }
+    pae::enter();
+    return pae_managers.start(map, layout, reach, platform, smp::invalidator(),
+                              X86Pae(x86_pae_features()), pae::building_entries());
 }
 
 }  // namespace kernel::machine

@@ -59,7 +59,10 @@ uint32_t sim_machine::make_machine(const Arguments& arguments) {
 
 namespace machine {
 
-const uintptr_t pages_per_table = quire::X86_32::entries;
+void choose_tables(WideTables, quire::TableReach) {}
+uintptr_t pages_per_table() {
+    return quire::X86_32::entries;
+}
 
 uint64_t highest_physical() {
     return UINT32_MAX;

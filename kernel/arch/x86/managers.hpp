@@ -18,30 +18,43 @@ class Managers {
   public:
     constexpr Managers() = default;
 
-    // Maps the image and the text screen, and starts the managers, with the boot window to build
-    // the page table through.
+    // Maps the image and the text screen, and starts the managers, with the boot window's building
+    // pages, whose entries those are, to build the page table through. Error::unsupported for a
+    // reach that the format does not have.
     quire::Result<quire::KernelMemory*> start(const quire::MemoryMap& map,
                                               const quire::KernelLayout& layout,
                                               quire::TableReach reach, quire::Platform& platform,
-                                              quire::TlbInvalidator& tlb, const Format& format);
+                                              quire::TlbInvalidator& tlb, const Format& format,
+                                              typename Format::Entry* window_entries);
 
   private:
+    struct None {};
+    template <class F>
+    struct Recursive {
+        using Type = None;
+    };
+    template <quire::RecursivePagingFormat F>
+    struct Recursive<F> {
+        using Type = quire::KernelMemoryOn<F, Cpu, quire::TableReach::recursive>;
+    };
+    using RecursiveMemory = typename Recursive<Format>::Type;
+
     template <class Memory>
     static quire::Result<quire::KernelMemory*> start_one(Memory& memory,
                                                          const quire::KernelParts& parts,
-                                                         const Format& format) {
+                                                         const Format& format,
+                                                         typename Format::Entry* entries) {
         using namespace quire;
         const PageRange window(
             page_of(VirtualAddress(boot_window::base + boot_window::reading_pages * page_size)),
             PageCount(boot_window::building_pages));
-        const Status started = memory.start(
-            parts, format, BootWindow<Format>{window, boot_window::building_entries()});
+        const Status started = memory.start(parts, format, BootWindow<Format>{window, entries});
         if (!started.ok()) return started.failure();
         return static_cast<KernelMemory*>(&memory);
     }
 
     quire::KernelMemoryOn<Format, Cpu, quire::TableReach::direct> direct_;
-    quire::KernelMemoryOn<Format, Cpu, quire::TableReach::recursive> recursive_;
+    RecursiveMemory recursive_;
     quire::KernelMemoryOn<Format, Cpu, quire::TableReach::window> window_;
 };
 
@@ -54,16 +67,21 @@ FixedMappings fixed_mappings();
 template <class Format, class Cpu>
 quire::Result<quire::KernelMemory*> Managers<Format, Cpu>::start(
     const quire::MemoryMap& map, const quire::KernelLayout& layout, quire::TableReach reach,
-    quire::Platform& platform, quire::TlbInvalidator& tlb, const Format& format) {
+    quire::Platform& platform, quire::TlbInvalidator& tlb, const Format& format,
+    typename Format::Entry* window_entries) {
     const FixedMappings fixed = fixed_mappings();
     const quire::KernelParts parts{map, layout, fixed.list, platform, tlb, {}};
     switch (reach) {
         case quire::TableReach::direct:
-            return start_one(direct_, parts, format);
+            return start_one(direct_, parts, format, window_entries);
         case quire::TableReach::recursive:
-            return start_one(recursive_, parts, format);
+            if constexpr (quire::RecursivePagingFormat<Format>) {
+                return start_one(recursive_, parts, format, window_entries);
+            } else {
+                return quire::Error::unsupported;
+            }
         case quire::TableReach::window:
-            return start_one(window_, parts, format);
+            return start_one(window_, parts, format, window_entries);
     }
     return quire::Error::bad_argument;
 }

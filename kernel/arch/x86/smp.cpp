@@ -210,6 +210,7 @@ void with_interrupts(CpuFunction function, void* context) {
 void ap_main() {
     using namespace kernel;
     isa::enable(isa::find_features());
+    isa::follow_first_cpu();
     quire::X86Cpu().load_root(root);
     const unsigned cpu = arrived;
     if (cpu >= prepared) {

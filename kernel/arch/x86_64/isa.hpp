@@ -23,6 +23,8 @@ inline Features find_features() {
 inline void enable(const Features& features) {
     quire::x86_64_enable(features);
 }
+// Takes a further CPU to the first one's paging mode, in which it has come in.
+inline void follow_first_cpu() {}
 // Pages of more than 4 KiB: always.
 inline bool has_large_pages(const Features&) {
     return true;

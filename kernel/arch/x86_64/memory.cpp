@@ -51,7 +51,10 @@ X86_64 format() {
 
 }  // namespace
 
-const uintptr_t pages_per_table = X86_64::entries;
+void choose_tables(WideTables, TableReach) {}
+uintptr_t pages_per_table() {
+    return X86_64::entries;
+}
 
 uint64_t highest_physical() {
     return address_of(format().highest_frame()).value() + page_size - 1;
@@ -59,7 +62,8 @@ uint64_t highest_physical() {
 
 Result<KernelMemory*> start_memory(const MemoryMap& map, TableReach reach, Platform& platform) {
     smp::start_first(platform);
-    return managers.start(map, layout, reach, platform, smp::invalidator(), format());
+    return managers.start(map, layout, reach, platform, smp::invalidator(), format(),
+                          boot_window::building_entries());
 }
 
 }  // namespace kernel::machine

@@ -86,6 +86,20 @@ TEST(X86CpuTest, LoadsARootUnderAPcid) {
               (std::vector<Write>{{"cr3", 0x123000}, {"cr3", 0x123005}, {"cr3", 0x124006 | keep}}));
 }
 
+TEST(X86CpuTest, ReadsWhatPaeOffersOutOfCpuid) {
+    const auto found = [](uint32_t basic, uint32_t extended, uint32_t sizes) {
+        return x86::features_pae({0, 0, 0, basic}, {0, 0, 0, extended}, {sizes, 0, 0, 0});
+    };
+    const X86PaeFeatures none = found(~(1u << 13 | 1u << 16), ~(1u << 20), 0);
+    EXPECT_FALSE(none.no_execute || none.global_pages || none.page_attributes);
+    EXPECT_EQ(none.physical_bits, 36u);
+    EXPECT_EQ(found(~(1u << 17), 0, 0).physical_bits, 32u);
+    EXPECT_TRUE(found(1u << 13, 0, 0).global_pages);
+    EXPECT_TRUE(found(1u << 16, 0, 0).page_attributes);
+    EXPECT_TRUE(found(0, 1u << 20, 0).no_execute);
+    EXPECT_EQ(found(0, 0, 0x3028).physical_bits, 40u);
+}
+
 #if defined(__x86_64__)
 // The bits of SDM vol. 2A, CPUID, as numbers.
 TEST(X86CpuTest, ReadsFeaturesOf64BitPaging) {

@@ -12,16 +12,18 @@
 #include "quire/paging/x86/local_tlb.hpp"
 #include "quire/paging/x86_32.hpp"
 #include "quire/paging/x86_64.hpp"
+#include "quire/paging/x86_pae.hpp"
 
 namespace quire {
 
 namespace x86 {
 
-inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;   // PSE; SDM vol. 3A 2.5
-inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;  // PGE
-inline constexpr uintptr_t cr4_five_levels = uintptr_t{1} << 12;  // LA57
-inline constexpr uintptr_t cr4_pcids = uintptr_t{1} << 17;        // PCIDE
-inline constexpr uint32_t cpuid_1_ecx_pcids = uint32_t{1} << 17;  // vol. 2A, CPUID leaf 1
+inline constexpr uintptr_t cr4_large_pages = uintptr_t{1} << 4;         // PSE; SDM vol. 3A 2.5
+inline constexpr uintptr_t cr4_physical_extension = uintptr_t{1} << 5;  // PAE
+inline constexpr uintptr_t cr4_global_pages = uintptr_t{1} << 7;        // PGE
+inline constexpr uintptr_t cr4_five_levels = uintptr_t{1} << 12;        // LA57
+inline constexpr uintptr_t cr4_pcids = uintptr_t{1} << 17;              // PCIDE
+inline constexpr uint32_t cpuid_1_ecx_pcids = uint32_t{1} << 17;        // vol. 2A, CPUID leaf 1
 // In what is written to CR3: keep the translations of the PCID in its low bits; 4.10.4.1.
 inline constexpr uintptr_t cr3_keep = sizeof(uintptr_t) == 8 ? uintptr_t{1} << 31 << 31 << 1 : 0;
 inline constexpr uint32_t page_attribute_register = 0x277;         // IA32_PAT; 12.12.2
@@ -98,6 +100,49 @@ inline void x86_enable(const X86Features& features) {
     if (features.page_attributes) {
         x86::write_model_specific_register(x86::page_attribute_register, x86_page_attribute_table);
     }
+}
+
+namespace x86 {
+
+// What the answers for leaf 1 and for the extended leaves say (SDM vol. 2A, CPUID; vol. 3A 4.1.4).
+// Leaves that the CPU does not have count as zeros. Where none says MAXPHYADDR, it is 36 with
+// PSE-36, which says that a CPU has the address lines, and 32 without: there the manual has 36 for
+// PAE as well, but emulators take no more than 32.
+constexpr X86PaeFeatures features_pae(const Cpuid& basic, const Cpuid& extended,
+                                      const Cpuid& address_sizes) {
+    X86PaeFeatures features;
+    features.no_execute = (extended.edx & (1U << 20)) != 0;
+    features.global_pages = (basic.edx & (1U << 13)) != 0;
+    features.page_attributes = (basic.edx & (1U << 16)) != 0;
+    const unsigned physical_bits = address_sizes.eax & 0xff;
+    const bool has_pse36 = (basic.edx & (1U << 17)) != 0;
+    features.physical_bits = physical_bits != 0 ? physical_bits : (has_pse36 ? 36 : 32);
+    return features;
+}
+// An extended leaf's answer, or zeros.
+inline Cpuid extended_cpuid(uint32_t leaf) {
+    const uint32_t last = cpuid(0x80000000).eax;
+    return last >= leaf && last >> 31 != 0 ? cpuid(leaf) : Cpuid();
+}
+
+}  // namespace x86
+
+// Whether this CPU has PAE paging, and what it offers there.
+inline bool x86_has_pae() {
+    return (x86::cpuid(1).edx & (1U << 6)) != 0;
+}
+inline X86PaeFeatures x86_pae_features() {
+    return x86::features_pae(x86::cpuid(1), x86::extended_cpuid(0x80000001),
+                             x86::extended_cpuid(0x80000008));
+}
+
+// Turns the features on that are set; each must be there. Not PAE itself: changing CR4.PAE changes
+// the paging mode at once (SDM vol. 3A 4.1.2), so the kernel's boot code does that.
+inline void x86_pae_enable(const X86PaeFeatures& features) {
+    x86_enable({false, features.global_pages, features.page_attributes});
+    if (!features.no_execute) return;
+    const uint64_t old = x86::read_model_specific_register(x86::extended_feature_register);
+    x86::write_model_specific_register(x86::extended_feature_register, old | x86::efer_no_execute);
 }
 
 #if defined(__x86_64__)
