@@ -130,6 +130,7 @@ TYPED_TEST(ReshapeTest, SplitRefuses) {
 }
 
 TYPED_TEST(ReshapeTest, MergesWhatWasSplit) {
+    const auto outstanding = this->m.frames.outstanding_frames();
     this->map_apart();
     const Frame table(this->root_entry(area) >> 12);
     this->leaf_entry(area + 3 * page_size) |= accessed;
@@ -147,6 +148,7 @@ TYPED_TEST(ReshapeTest, MergesWhatWasSplit) {
     change->spend(this->m.tlb);
     EXPECT_TRUE(this->query(area).dirty);
     EXPECT_EQ(this->table().table_frames(), this->tables_before_);
+    EXPECT_EQ(this->m.frames.outstanding_frames(), outstanding);
     EXPECT_EQ(this->frame_behind(area + 1000 * page_size), free_frame.value() + 1000);
     this->unmap(pages_at(area, 1024));
 }
@@ -264,6 +266,11 @@ void split_and_merge(const Format& format, uintptr_t pages) {
     EXPECT_EQ(table.query(at(area))->attributes.type, MemoryType::write_back);
     EXPECT_EQ(table.merge(at(area)).error(), Error::unsupported);
     EXPECT_EQ(table.table_frames(), before);
+    // Frames that follow one another from the wrong place on.
+    const PageRange other = pages_at(area + pages * page_size, 512);
+    ASSERT_TRUE(table.map(other, Frame(pages + 2), data).ok());
+    const uint64_t first = address_of(other.first()).value();
+    EXPECT_EQ(table.merge(at(first)).failure(), (Failure{Error::misaligned, first}));
 }
 
 TEST(ReshapeLevelsTest, X86_64) {
@@ -273,6 +280,24 @@ TEST(ReshapeLevelsTest, X86_64) {
 }
 TEST(ReshapeLevelsTest, Pae) {
     split_and_merge(X86Pae(), 512);
+}
+
+// The leaf table that was used last is not the one that decides any more.
+TEST(ReshapeLevelsTest, MergedTablesAreNotRemembered) {
+    sim::Ram ram{uint64_t{16} << 20};
+    sim::FramePool pool{ram, FrameRange(Frame(0x400), FrameCount(0x100))};
+    DirectMap access{FrameRange(Frame(0), FrameCount(0x1000)), VirtualAddress(0),
+                     ram.physical_view()};
+    FormatPageTable<X86_64, DirectMap> table(access, X86_64());
+    ASSERT_TRUE(table.create(pool).ok());
+    ASSERT_TRUE(table.map(pages_at(area, 512), Frame(512), data).ok());
+    table.split(pages_at(area, 1))->spend_unused();
+    EXPECT_EQ(table.translate(at(area))->value(), 512 * page_size);
+    table.merge(at(area))->spend_unused();
+    table.protect(pages_at(area, 1), read_only)->spend_unused();
+    EXPECT_FALSE(has(table.query(at(area))->attributes.protection, Protection::write));
+    EXPECT_TRUE(has(table.query(at(area + page_size))->attributes.protection, Protection::write));
+    EXPECT_TRUE(table.validate().ok());
 }
 
 // Where no CPU walks a table, and one page at a time, through the paths of their own.
