@@ -272,7 +272,7 @@ class FormatPageTable final : public PageTable {
     [[gnu::noinline]] void cut(const Session& session, Page end, const PageRange& pages);
     [[gnu::noinline]] Result<Entry> merged(const Entry* entries, unsigned level, Page first) const;
     [[gnu::noinline]] void replace_table(Entry& place, Entry leaf);
-    void finish_merge(const Session& session, const FlushRequest& request);
+    [[gnu::noinline]] void finish_merge(const Session& session, const FlushRequest& request);
     void add_marks(Entry& place, Entry marks) const;
     // detail/table_look.hpp
     Translation translation(unsigned level, Page page, Entry entry) const;

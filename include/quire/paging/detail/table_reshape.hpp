@@ -174,8 +174,6 @@ void FormatPageTable<Format, Access>::finish_merge(const Session& session,
         if (cursor.kind(entry) == EntryKind::leaf) add_marks(cursor.entry(), marks);
         cursor.must_advance();
     }
-    give_back(merged_table_, 0);
-    waiting_ = Waiting::nothing;
 }
 
 template <PagingFormat Format, class Access>

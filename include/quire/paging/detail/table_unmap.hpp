@@ -163,7 +163,12 @@ template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 void FormatPageTable<Format, Access>::finish(const FlushRequest& request) {
     const Session session = bytes_.begin();
-    if (waiting_ == Waiting::merged_table) return finish_merge(session, request);
+    if (waiting_ == Waiting::merged_table) {
+        finish_merge(session, request);
+        give_back(merged_table_, 0);
+        waiting_ = Waiting::nothing;
+        return;
+    }
     const bool tables_alone = waiting_ == Waiting::tables;
     tour_.start(request.pages, tables_alone ? detail::TourVisits::tables : detail::TourVisits::all);
     for (auto step = tour_.must_next(session); step != detail::TourStep::end;
