@@ -249,10 +249,11 @@ class FormatPageTable final : public PageTable {
     [[gnu::noinline]] size_t plan_run(const Cursor& cursor, Holes holes, const Change& change);
     void note_slots(const PageRange& slots);
     FlushRequest request_of_plan() const;
-    [[gnu::noinline]] Entry split_at(const Session& session, Cursor& cursor, Entry entry);
+    [[gnu::noinline]] Entry split_at(const Session& session, Cursor& cursor, Entry entry,
+                                     Frame table);
     [[gnu::noinline]] void protect_present(const Session& session, const PageRange& pages,
                                            Protection protection);
-    size_t protect_run(const Cursor& cursor, Protection protection) const;
+    [[gnu::noinline]] size_t protect_run(const Cursor& cursor, Protection protection) const;
     void protect_leaf(Entry& place, Entry entry, Protection protection) const;
     // detail/table_unmap.hpp
     [[gnu::always_inline]] inline Result<UnmapInvalidation> unmap_range(const PageRange& pages,

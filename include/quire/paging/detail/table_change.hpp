@@ -140,9 +140,8 @@ FlushRequest FormatPageTable<Format, Access>::request_of_plan() const {
 // at the cursor now.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-auto FormatPageTable<Format, Access>::split_at(const Session& session, Cursor& cursor, Entry entry)
-    -> Entry {
-    const Frame table = reserve_.take(session);
+auto FormatPageTable<Format, Access>::split_at(const Session& session, Cursor& cursor, Entry entry,
+                                               Frame table) -> Entry {
     const Entry link = format().table(cursor.level(), table);
     // Once more when the CPU has set accessed or dirty meanwhile, so that neither is lost.
     do {
@@ -174,7 +173,7 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
             cursor.must_descend(entry);
         } else if (kind == EntryKind::leaf &&
                    format().with_protection(entry, protection) != entry) {
-            cursor.must_descend(split_at(session, cursor, entry));
+            cursor.must_descend(split_at(session, cursor, entry, reserve_.take(session)));
         } else {
             cursor.must_advance();
         }

@@ -70,7 +70,7 @@ void FormatPageTable<Format, Access>::cut(const Session& session, Page end,
         const EntryKind kind = cursor.kind(entry);
         if (kind != EntryKind::table) {
             if (is_vacant(kind) || pages.contains(cursor.slot())) return;
-            entry = split_at(session, cursor, entry);
+            entry = split_at(session, cursor, entry, reserve_.take(session));
         }
         cursor.must_descend(entry);
     }

@@ -67,7 +67,8 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
         const bool stays = !cursor.is_whole() || bytes_.is_fixed(cursor.level());
         if (kind != EntryKind::empty && stays) {
             const bool leads_down = kind == EntryKind::table;
-            cursor.must_descend(leads_down ? entry : split_at(session, cursor, entry));
+            cursor.must_descend(
+                leads_down ? entry : split_at(session, cursor, entry, reserve_.take(session)));
             continue;
         }
         if (kind == EntryKind::table) {
