@@ -65,6 +65,13 @@ Status SpaceCore::change_unmap(const PageRange& pages, UnmappedFrames frames) {
     return {};
 }
 
+Status SpaceCore::change_split(const PageRange& pages) {
+    auto change = table_.split(pages);
+    if (!change.ok()) return change.failure();
+    change->spend(tlb_);
+    return {};
+}
+
 Status SpaceCore::change_protect(const PageRange& pages, Protection protection) {
     auto change = table_.protect(pages, protection, Holes::skip);
     if (!change.ok()) return change.failure();

@@ -33,61 +33,22 @@ Status SpaceCore::check_unmappable(const PageRange& pages) const {
 }
 
 Status SpaceCore::unmap(const PageRange& pages) {
-    Cut cut;
     Status status = check_unmappable(pages);
-    if (status.ok()) status = cut_far_end(pages, cut);
+    if (status.ok()) status = change_split(pages);
     if (!status.ok()) return status;
-    status = unmap_runs(pages);
-    if (!status.ok()) {
-        undo_cut(cut);
-        return status;
-    }
+    unmap_runs(pages);
     remove_from_regions(pages);
     changed();
     return {};
 }
 
-// A run can fail only where an end of the range cuts a large page. The first one then changes
-// nothing; so that no later one fails, the far end is cut before.
-Status SpaceCore::cut_far_end(const PageRange& pages, Cut& cut) {
-    const Cut wanted = find_cut(pages);
-    if (!wanted.made) return {};
-    const Status made = change_protect(PageRange(wanted.page, PageCount(1)), wanted.other);
-    if (made.ok()) cut = wanted;
-    return made;
-}
-
-// When there are several runs, and a large page reaches beyond the last of them: how the table can
-// be made to split it, which is by giving one page another protection for a moment.
-SpaceCore::Cut SpaceCore::find_cut(const PageRange& pages) const {
+// The page table's side. Needs no table any more, and so cannot fail: no large page reaches across
+// an end of the range, nor across the border of two runs.
+void SpaceCore::unmap_runs(const PageRange& pages) {
     Runs runs(regions_, pages);
-    if (runs.next().pages.empty() || runs.next().pages.empty()) return {};
-    Translation found;
-    look_up(address_of(pages.last()), found);
-    if (found.state != EntryState::present || found.pages.last() == pages.last()) return {};
-    const Protection before = found.attributes.protection;
-    const Protection other = has(before, Protection::write) ? without(before, Protection::write)
-                                                            : before | Protection::write;
-    return {pages.last(), before, other, true};
-}
-
-void SpaceCore::undo_cut(const Cut& cut) {
-    if (!cut.made) return;
-    must(change_protect(PageRange(cut.page, PageCount(1)), cut.before),
-         "space: a page could not be given its protection back");
-}
-
-// The page table's side.
-Status SpaceCore::unmap_runs(const PageRange& pages) {
-    Runs runs(regions_, pages);
-    bool is_first = true;
     for (Run run = runs.next(); !run.pages.empty(); run = runs.next()) {
-        const Status unmapped = change_unmap(run.pages, run.frames);
-        if (!unmapped.ok() && is_first) return unmapped;
-        must(unmapped, "space: part of a range could not be unmapped");
-        is_first = false;
+        must(change_unmap(run.pages, run.frames), "space: part of a range could not be unmapped");
     }
-    return {};
 }
 
 // The regions' side. Cannot fail.

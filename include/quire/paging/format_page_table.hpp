@@ -178,6 +178,13 @@ class FormatPageTable final : public PageTable {
         bool any = false;      // whether anything is going to change
         Page first, last;      // if so: the slots that are
     };
+    // What a table that is being made will hold: a run of entries, the others empty.
+    struct NewTable {
+        Entry first = Format::empty;
+        Entry step = 0;  // from one entry of the run to the next
+        size_t begin = 0, end = 0;
+        bool complete = false;  // whether that is all that the filling has for it
+    };
 
     // What a walk without sessions finds.
     struct Found {
@@ -238,8 +245,9 @@ class FormatPageTable final : public PageTable {
     [[gnu::always_inline]] inline Status fill(const PageRange& pages);
     [[gnu::noinline]] Status count_tables(const Session& session, const PageRange& pages);
     [[gnu::noinline]] void fill_empty(const Session& session, const PageRange& pages);
-    [[gnu::noinline]] bool prepare_table(const Session& session, Frame table, const Cursor& cursor);
-    bool fill_table(Entry* entries, Frame table, const Cursor& cursor) const;
+    [[gnu::noinline]] size_t fill_run(const Cursor& cursor, size_t run) const;
+    [[gnu::noinline]] void plan_table(Frame table, const Cursor& cursor);
+    [[gnu::noinline]] void write_table(const Session& session, Frame table) const;
     // detail/table_change.hpp
     [[gnu::always_inline]] inline Result<Invalidation> protect_range(const PageRange& pages,
                                                                      Protection protection,
@@ -270,6 +278,7 @@ class FormatPageTable final : public PageTable {
     void give_back(Frame first, unsigned level);
     // detail/table_reshape.hpp
     [[gnu::noinline]] Status plan_cut(const Session& session, Page end, const PageRange& pages);
+    void cut_ends(const Session& session, const PageRange& pages);
     [[gnu::noinline]] void cut(const Session& session, Page end, const PageRange& pages);
     [[gnu::noinline]] Result<Entry> merged(const Entry* entries, unsigned level, Page first) const;
     [[gnu::noinline]] void replace_table(Entry& place, Entry leaf);
@@ -296,6 +305,7 @@ class FormatPageTable final : public PageTable {
     // and not on the stack, which in a kernel is small.
     Filling filling_;
     Plan plan_;
+    NewTable new_table_;
     Reserve reserve_;
     Tour tour_;
 };

@@ -82,13 +82,6 @@ class SpaceCore {
         bool has_ahead = false;       // one more, which does not follow them
         Frame ahead = Frame(0);
     };
-    // A page that was cut out of a large one.
-    struct Cut {
-        Page page;
-        Protection before = Protection::none;
-        Protection other = Protection::none;
-        bool made = false;
-    };
     // A region that was.
     struct Departed {
         PageRange pages;
@@ -124,12 +117,9 @@ class SpaceCore {
     // Changing what is there (unmap.cpp, protect.cpp).
     Status check_changeable(const PageRange& pages) const;
     Status check_unmappable(const PageRange& pages) const;
-    Status unmap_runs(const PageRange& pages);
+    void unmap_runs(const PageRange& pages);
     void remove_from_regions(const PageRange& pages);
     void remove_from_region(Region& region, const PageRange& pages);
-    Status cut_far_end(const PageRange& pages, Cut& cut);
-    Cut find_cut(const PageRange& pages) const;
-    void undo_cut(const Cut& cut);
     Status check_no_guard(const PageRange& pages) const;
     Status protect_mapped(const PageRange& pages, Protection protection);
     void undo_protect_mapped(const PageRange& pages, const Region& end);
@@ -154,6 +144,7 @@ class SpaceCore {
     [[gnu::noinline]] Status change_map(const PageRange& pages, Frame first,
                                         const Attributes& attributes);
     [[gnu::noinline]] Status change_unmap(const PageRange& pages, UnmappedFrames frames);
+    [[gnu::noinline]] Status change_split(const PageRange& pages);
     Status change_protect(const PageRange& pages, Protection protection);
     // For what cannot fail unless somebody broke the page table: panics when it did.
     void must(const Status& status, const char* what) const;

@@ -241,17 +241,14 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
             // It came filled with the table that it is in.
             cursor.must_advance();
         } else if (const size_t run = cursor.run(); run > 0 && filling_.fits(level)) {
-            Entry* const place = &cursor.entry();
-            const size_t slots = level == 0 ? run : detail::count_equal(place, run, Format::empty);
-            detail::store_run(place, slots, filling_.entry(level, cursor.at(), cursor.table()),
-                              filling_.step(level));
-            cursor.must_advance(slots);
+            cursor.must_advance(fill_run(cursor, run));
         } else {
             const Frame table = reserve_.take(session);
-            const bool complete = prepare_table(session, table, cursor);
+            plan_table(table, cursor);
+            write_table(session, table);
             const Entry link = format().table(level, table);
             store_entry(cursor.entry(), link, MemoryOrder::release);
-            if (complete) {
+            if (new_table_.complete) {
                 cursor.must_advance();
             } else {
                 cursor.must_descend(link);
@@ -260,40 +257,52 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
     }
 }
 
-// Makes a frame the table for the empty slot at the cursor, with everything in it that needs no
-// further table. Returns whether that is all.
+// Fills the empty slots at the cursor, of a run that lies in the range. Returns how many.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-bool FormatPageTable<Format, Access>::prepare_table(const Session& session, Frame table,
-                                                    const Cursor& cursor) {
-    auto opened = bytes_.open_unlinked(session, table);
-    if (!opened.ok()) trap();
-    return fill_table(opened->entries(), table, cursor);
+size_t FormatPageTable<Format, Access>::fill_run(const Cursor& cursor, size_t run) const {
+    const unsigned level = cursor.level();
+    Entry* const place = &cursor.entry();
+    const size_t slots = level == 0 ? run : detail::count_equal(place, run, Format::empty);
+    detail::store_run(place, slots, filling_.entry(level, cursor.at(), cursor.table()),
+                      filling_.step(level));
+    return slots;
 }
 
-// Each entry is written once.
+// What the table for the empty slot at the cursor will hold: all that needs no further table.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-bool FormatPageTable<Format, Access>::fill_table(Entry* entries, Frame table,
-                                                 const Cursor& cursor) const {
+void FormatPageTable<Format, Access>::plan_table(Frame table, const Cursor& cursor) {
+    new_table_ = NewTable();
     const unsigned level = cursor.level() - 1;
-    if (!filling_.fits(level)) {
-        detail::write_run(entries, Format::entries, Format::empty, Entry{0});
-        return false;
-    }
+    if (!filling_.fits(level)) return;
     const PageRange part = cursor.part();
     const uintptr_t skipped = (part.first() - cursor.slot().first()).value();
     const uintptr_t rounding = Shape::slot_pages(level).value() - 1;
     const size_t begin = (skipped + rounding) >> Shape::shift(level);
     const size_t end = max<size_t>(begin, (skipped + part.count().value()) >> Shape::shift(level));
-    detail::write_run(entries, begin, Format::empty, Entry{0});
-    if (begin < end) {
-        const Page first = cursor.slot().first() + Shape::slot_pages(level) * begin;
-        detail::write_run(entries + begin, end - begin, filling_.entry(level, first, table),
-                          filling_.step(level));
-    }
-    detail::write_run(entries + end, Format::entries - end, Format::empty, Entry{0});
-    return ((skipped | part.count().value()) & rounding) == 0;
+    new_table_.begin = begin;
+    new_table_.end = end;
+    new_table_.complete = ((skipped | part.count().value()) & rounding) == 0;
+    if (begin == end) return;
+    const Page first = cursor.slot().first() + Shape::slot_pages(level) * begin;
+    new_table_.first = filling_.entry(level, first, table);
+    new_table_.step = filling_.step(level);
+}
+
+// Makes a frame the table that was planned. Each entry is written once.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+void FormatPageTable<Format, Access>::write_table(const Session& session, Frame table) const {
+    auto opened = bytes_.open_unlinked(session, table);
+    if (!opened.ok()) trap();
+    Entry* const entries = opened->entries();
+    const NewTable& planned = new_table_;
+    detail::write_run(entries, planned.begin, Format::empty, Entry{0});
+    detail::write_run(entries + planned.begin, planned.end - planned.begin, planned.first,
+                      planned.step);
+    detail::write_run(entries + planned.end, Format::entries - planned.end, Format::empty,
+                      Entry{0});
 }
 
 }  // namespace quire

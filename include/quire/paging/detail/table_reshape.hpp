@@ -23,8 +23,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::split(const PageRange& pag
         reserve_.roll_back_reserve(session, source_);
         return ready.failure();
     }
-    cut(session, pages.first(), pages);
-    cut(session, pages.last(), pages);
+    cut_ends(session, pages);
     table_frames_ += plan_.tables;
     if (!plan_.present) return Invalidation();
     return Invalidation(request_of_plan());
@@ -57,6 +56,14 @@ Status FormatPageTable<Format, Access>::plan_cut(const Session& session, Page en
         return {};
     }
     return moved;
+}
+
+// Splits what reaches across the ends of the range, with tables from the reserve.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+void FormatPageTable<Format, Access>::cut_ends(const Session& session, const PageRange& pages) {
+    cut(session, pages.first(), pages);
+    cut(session, pages.last(), pages);
 }
 
 template <PagingFormat Format, class Access>

@@ -25,6 +25,7 @@ inline Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_range(
     }
     if (!plan_.any) return UnmapInvalidation();
     const bool release = frames == UnmappedFrames::release;
+    if (plan_.tables > 0) cut_ends(session, pages);
     bool detached = take_out(session, pages, frames);
     // Only tables at the two ends were entered; they may hold nothing else now.
     detached = detach_vacant_tables(session, pages.first()) || detached;
@@ -43,11 +44,8 @@ inline Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_range(
 }
 
 // Unmap's first phase: nothing in the range is mapped any more. Frames to be released stay in the
-// entries, parked; tables that hold nothing else are detached as a whole. Returns whether any was.
-
-// Unmap's first phase: nothing in the range is mapped any more. Frames to be released stay in the
 // entries, parked; tables that hold nothing else are detached as a whole, and not looked into.
-// Returns whether any was.
+// Returns whether any was. No entry but tables' may reach across an end of the range.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 bool FormatPageTable<Format, Access>::take_out(const Session& session, const PageRange& pages,
@@ -65,10 +63,8 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
         const Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
         const bool stays = !cursor.is_whole() || bytes_.is_fixed(cursor.level());
-        if (kind != EntryKind::empty && stays) {
-            const bool leads_down = kind == EntryKind::table;
-            cursor.must_descend(
-                leads_down ? entry : split_at(session, cursor, entry, reserve_.take(session)));
+        if (kind == EntryKind::table && stays) {
+            cursor.must_descend(entry);
             continue;
         }
         if (kind == EntryKind::table) {
