@@ -32,23 +32,36 @@ Status SpaceCore::check_unmappable(const PageRange& pages) const {
     return want_nodes(makes_hole ? 1 : 0);
 }
 
+// A run can fail only where an end of the range cuts a large page, and has changed nothing then.
+// Where there are several, such pages are split before, so that none fails when others are gone.
 Status SpaceCore::unmap(const PageRange& pages) {
     Status status = check_unmappable(pages);
-    if (status.ok()) status = change_split(pages);
     if (!status.ok()) return status;
-    unmap_runs(pages);
+    const bool several = has_several_runs(pages);
+    if (several) status = change_split(pages);
+    if (!status.ok()) return status;
+    status = unmap_runs(pages);
+    if (several) must(status, "space: part of a range could not be unmapped");
+    if (!status.ok()) return status;
     remove_from_regions(pages);
     changed();
     return {};
 }
 
-// The page table's side. Needs no table any more, and so cannot fail: no large page reaches across
-// an end of the range, nor across the border of two runs.
-void SpaceCore::unmap_runs(const PageRange& pages) {
+// The page table's side.
+Status SpaceCore::unmap_runs(const PageRange& pages) {
     Runs runs(regions_, pages);
     for (Run run = runs.next(); !run.pages.empty(); run = runs.next()) {
-        must(change_unmap(run.pages, run.frames), "space: part of a range could not be unmapped");
+        const Status unmapped = change_unmap(run.pages, run.frames);
+        if (!unmapped.ok()) return unmapped;
     }
+    return {};
+}
+
+bool SpaceCore::has_several_runs(const PageRange& pages) const {
+    Runs runs(regions_, pages);
+    runs.next();
+    return !runs.next().pages.empty();
 }
 
 // The regions' side. Cannot fail.

@@ -117,7 +117,8 @@ class SpaceCore {
     // Changing what is there (unmap.cpp, protect.cpp).
     Status check_changeable(const PageRange& pages) const;
     Status check_unmappable(const PageRange& pages) const;
-    void unmap_runs(const PageRange& pages);
+    Status unmap_runs(const PageRange& pages);
+    [[gnu::noinline]] bool has_several_runs(const PageRange& pages) const;
     void remove_from_regions(const PageRange& pages);
     void remove_from_region(Region& region, const PageRange& pages);
     Status check_no_guard(const PageRange& pages) const;

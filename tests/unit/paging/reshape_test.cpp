@@ -199,15 +199,15 @@ TYPED_TEST(ReshapeTest, HarvestsMarks) {
     this->map(pages_at(area, 4), free_frame);
     this->map(pages_at(area + large, 1024), free_frame);
     ASSERT_TRUE(this->table().park(pages_at(area + 4 * page_size, 1), 9).ok());
-    using Seen = typename TestFixture::Seen;
+    using Mark = typename TestFixture::Seen;
     const PageRange all = pages_at(area, 2 * 1024);
     EXPECT_TRUE(this->harvest(all, std::nullopt).empty());
     this->leaf_entry(area + page_size) |= accessed;
     this->leaf_entry(area + 3 * page_size) |= accessed | dirty;
     this->m.table(this->table().root())[(area + large) >> 22] |= dirty;
-    const std::vector<Seen> first{{area + page_size, 1, true, false}};
+    const std::vector<Mark> first{{area + page_size, 1, true, false}};
     EXPECT_EQ(this->harvest(pages_at(area, 2), pages_at(area + page_size, 1)), first);
-    const std::vector<Seen> rest{{area + 3 * page_size, 1, true, true},
+    const std::vector<Mark> rest{{area + 3 * page_size, 1, true, true},
                                  {area + large, 1024, false, true}};
     const PageRange concerned = pages_at(area + 3 * page_size, 1021 + 1024);
     EXPECT_EQ(this->harvest(pages_at(area, 1025), concerned), rest);
