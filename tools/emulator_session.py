@@ -21,9 +21,13 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
+import toolchain
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("i386", "x86_64")
@@ -173,7 +177,9 @@ def make_iso(options):
     with tempfile.TemporaryDirectory(dir=ISO_CACHE) as scratch:
         boot = pathlib.Path(scratch) / "image" / "boot"
         (boot / "grub").mkdir(parents=True)
-        shutil.copyfile(options.kernel, boot / "quire.elf")
+        # GRUB reads the whole file into memory, of which there may be little.
+        subprocess.run([toolchain.llvm_tool("llvm-objcopy"), "--strip-debug", options.kernel,
+                        boot / "quire.elf"], check=True, timeout=60)
         (boot / "grub" / "grub.cfg").write_text(config)
         made = pathlib.Path(scratch) / "made.iso"
         run = subprocess.run(
