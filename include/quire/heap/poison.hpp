@@ -19,7 +19,7 @@ inline void poison(unsigned char* cell, size_t bytes) {
 // does not agree with the first one of the cell, or is neither; null when all is well. `bytes` is a
 // multiple of the granule, and the cell aligned to it.
 inline const unsigned char* broken_poison(const unsigned char* cell, size_t bytes) {
-    typedef uintptr_t __attribute__((may_alias)) Word;
+    using Word __attribute__((may_alias)) = uintptr_t;
     const auto* words = reinterpret_cast<const Word*>(cell);
     const uintptr_t expected = words[0];
     if (expected != 0 && expected != poison_word) return cell;

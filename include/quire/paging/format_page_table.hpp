@@ -202,7 +202,7 @@ class FormatPageTable final : public PageTable {
     // detail/table_page.hpp
     Found look(Page page) const
         requires(VisibleTableAccess<Access>);
-    template <unsigned level>
+    template <unsigned Level>
     Entry* leaf_below(Entry* entries, Page page) const
         requires(VisibleTableAccess<Access>);
     bool translate_page(VirtualAddress address, PhysicalAddress& physical)

@@ -29,21 +29,21 @@ auto FormatPageTable<Format, Access>::look(Page page) const -> Found
 // constants.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-template <unsigned level>
+template <unsigned Level>
 [[gnu::always_inline]] inline typename Format::Entry* FormatPageTable<Format, Access>::leaf_below(
     Entry* entries, Page page) const
     requires(VisibleTableAccess<Access>)
 {
-    if constexpr (level == 0) {
+    if constexpr (Level == 0) {
         return entries;
     } else {
         if (entries == nullptr) return nullptr;
-        const Entry entry = load_entry(entries[Shape::index(page, level)]);
-        if (format().kind(level, entry) != EntryKind::table) return nullptr;
-        const Frame table = format().frame_of(level, entry);
+        const Entry entry = load_entry(entries[Shape::index(page, Level)]);
+        if (format().kind(Level, entry) != EntryKind::table) return nullptr;
+        const Frame table = format().frame_of(Level, entry);
         // Only in a root can an entry lead to the root; which level that is, is among the highest.
-        if (level + 2 >= Format::levels && table == root()) return nullptr;
-        return leaf_below<level - 1>(bytes_.visible(table), page);
+        if (Level + 2 >= Format::levels && table == root()) return nullptr;
+        return leaf_below<Level - 1>(bytes_.visible(table), page);
     }
 }
 
