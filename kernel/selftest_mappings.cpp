@@ -238,11 +238,30 @@ bool walk_agrees_with_the_cpu(KernelMemory& memory) {
     return memory.table().walk(memory.table().reach(), check).ok() && agrees;
 }
 
+// RAM is a device nowhere while the direct map shows it, nor anything else while it is a device.
+bool memory_types_agree(KernelMemory& memory) {
+    const auto frame = memory.frames().allocate();
+    if (!frame.ok()) return false;
+    const FrameRange frames(*frame, FrameCount(1));
+    MapOptions device;
+    device.attributes = {read_write, MemoryType::device};
+    bool agree = false;
+    {
+        const Pages one(memory, memory.space().map(frames, device));
+        const Pages two(memory, memory.space().map(frames));
+        const bool shown = memory.direct_map().frames.contains(*frame);
+        agree = one.ok() != shown && two.ok() == shown;
+        if (one.ok()) word_at(memory, one.address()) = 0x12345678;
+    }
+    return memory.frames().free(*frame).ok() && agree;
+}
+
 constexpr SelfTest tests[] = {
     {"one frame mapped twice shows the same bytes", two_views_of_one_frame},
     {"an unmapped page faults", unmapped_pages_fault},
     {"a store to a read-only page faults, its neighbours do not", protection_is_obeyed},
     {"a page mapped anew shows the new frame", remapping_shows_the_new_frame},
+    {"RAM that the direct map shows is no device elsewhere", memory_types_agree},
     {"a large page splits when part of it changes", large_pages_split},
     {"a page on demand comes with the first access, zeroed", demand_pages_come_zeroed},
     {"guard pages are hit on both sides", guards_are_hit},

@@ -87,6 +87,8 @@ class KernelMemory {
     // Where page tables' frames come from: those that the reach can show.
     FrameSource table_frames() { return FrameSource(tables_from_); }
     TableReach reach() const { return reach_; }
+    // For the SpaceParts of further spaces.
+    ShownFrames direct_map() const;
 
     // What start() took before the frame allocator owned the rest.
     FrameCount metadata_frames() const { return as_frames(metadata_.count()); }

@@ -189,10 +189,16 @@ Status KernelMemory::start_frames(const KernelParts& parts, BootFrames& boot) {
     return {};
 }
 
+ShownFrames KernelMemory::direct_map() const {
+    if (reach_ != TableReach::direct) return {};
+    const PageRange& pages = layout_->direct_map;
+    return {table_, FrameRange(Frame(0), as_frames(pages.count())), pages.first()};
+}
+
 void KernelMemory::start_space(const KernelParts& parts) {
-    space_.make(SpaceParts{*table_, FrameSource(*frames_), *zeroer_, parts.tlb, parts.platform,
-                           parts.layout.view},
-                parts.layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::in_itself);
+    SpaceParts on{*table_,        FrameSource(*frames_), *zeroer_,    parts.tlb,
+                  parts.platform, parts.layout.view,     direct_map()};
+    space_.make(on, parts.layout.kernel, Span<unsigned char>(first_nodes_), NodeGrowth::in_itself);
 }
 
 // Quire's own pages.

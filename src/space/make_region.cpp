@@ -134,6 +134,8 @@ Result<PageRange> SpaceCore::allocate(PageCount pages, const AllocateOptions& op
 }
 
 Result<PageRange> SpaceCore::map(const FrameRange& frames, const MapOptions& options) {
+    const Status consistent = check_memory_type(frames, options.attributes.type);
+    if (!consistent.ok()) return consistent.failure();
     const auto region =
         begin_region({.pages = as_pages(min(frames.count(), FrameCount(UINTPTR_MAX))),
                       .attributes = options.attributes,

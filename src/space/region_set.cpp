@@ -8,6 +8,18 @@ namespace {
 // is taken that has room for it wherever it starts.
 constexpr unsigned exact_tries = 16;
 
+bool shows_frames(const Region& region) {
+    return region.backing == Backing::frames;
+}
+// Whether it says more than that its frames are RAM like all other.
+bool is_special(const Region& region) {
+    return shows_frames(region) && region.attributes.type != MemoryType::write_back;
+}
+bool conflicts(const Region& region, const FrameRange& frames, MemoryType type) {
+    return shows_frames(region) && region.attributes.type != type &&
+           FrameRange(region.first_frame, as_frames(region.pages.count())).overlaps(frames);
+}
+
 PageCount whole(const GapRequest& request) {
     return request.guard_before + request.pages + request.guard_after;
 }
@@ -48,12 +60,27 @@ void RegionSet::update_gap(Region* region) {
     tree_.refresh(*region);
 }
 
+const Region* RegionSet::with_other_type(const FrameRange& frames, MemoryType type) const {
+    if (type == MemoryType::write_back) {
+        for (const Region& region : special_) {
+            if (conflicts(region, frames, type)) return &region;
+        }
+        return nullptr;
+    }
+    for (const Region* region = first(); region != nullptr; region = next(*region)) {
+        if (conflicts(*region, frames, type)) return region;
+    }
+    return nullptr;
+}
+
 void RegionSet::insert(Region& region) {
+    if (is_special(region)) special_.push_back(region);
     tree_.insert(region);
     resized(region);
 }
 
 void RegionSet::remove(Region& region) {
+    if (region.special_link.linked()) special_.remove(region);
     Region* above = next(region);
     tree_.remove(region);
     update_gap(above);
@@ -124,12 +151,17 @@ Result<Page> RegionSet::find_gap(const GapRequest& request) const {
 Status RegionSet::validate() const {
     if (const Status status = tree_.validate(); !status.ok()) return status;
     const Region* below = nullptr;
+    size_t special = 0;
     for (const Region* region = first(); region != nullptr; region = next(*region)) {
         const Failure broken{Error::corrupted, address_of(region->pages.first()).value()};
         if (region->pages.empty() || !bounds_.contains(region->extent())) return broken;
         if (below != nullptr && below->extent().last() >= region->extent().first()) return broken;
         if (region->gap_below != gap_below(*region)) return broken;
+        if (is_special(*region)) ++special;
         below = region;
+    }
+    if (special != special_.size()) {
+        return Failure{Error::corrupted, address_of(bounds_.first()).value()};
     }
     return {};
 }

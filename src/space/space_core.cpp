@@ -12,6 +12,7 @@ SpaceCore::SpaceCore(const SpaceParts& parts, const PageRange& bounds,
       tlb_(parts.tlb),
       platform_(parts.platform),
       view_(parts.view),
+      direct_map_(parts.direct_map),
       growth_(growth),
       regions_(bounds) {
     if (bounds.empty() || !table_.reach().contains(bounds)) {

@@ -47,8 +47,12 @@ class BasicAddressSpace {
         return core_.allocate(pages, options);
     }
 
-    // Shows given frames (a device, or RAM the caller owns). Errors: as allocate, and out_of_range
-    // for frames beyond the format's reach.
+    // Shows given frames (a device, or RAM the caller owns). Errors: as allocate; out_of_range for
+    // frames beyond the format's reach; in_use, with the physical address, for frames that have
+    // another memory type already in the direct map or in another mapping of this space. What CPUs
+    // have cached of frames that had another type before is the caller's to write back (x86:
+    // WBINVD; SDM vol. 3A 12.12.4). O(log regions + pages), and looks at the mappings that are not
+    // write-back; for one that is not, at all regions.
     Result<PageRange> map(const FrameRange& frames, const MapOptions& options = {}) {
         const LockGuard guard(lock_);
         core_.make_room();

@@ -47,6 +47,15 @@ enum class NodeGrowth : uint8_t {
     none,       // from nowhere: a space that the running code does not see
 };
 
+// RAM that the kernel sees all the time: its direct map. What a page table shows elsewhere of the
+// same frames has the same memory type there, or the CPU's caches contradict one another (SDM vol.
+// 3A 12.12.4).
+struct ShownFrames {
+    const PageTable* table = nullptr;  // that shows them; null: there is no direct map
+    FrameRange frames;
+    Page first;  // where the first of them is, or would be: there may be holes
+};
+
 // What an AddressSpace stands on. All of it must outlive the space.
 struct SpaceParts {
     PageTable& table;
@@ -57,6 +66,8 @@ struct SpaceParts {
     TlbInvalidator& tlb;
     Platform& platform;
     AddressView view = {};  // how the running code sees this space; NodeGrowth::in_itself only
+    // Looked at by `map`, without another space's lock: the tables of these pages stay.
+    ShownFrames direct_map = {};
 };
 
 }  // namespace quire

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "quire/base/intrusive_list.hpp"
 #include "quire/base/intrusive_tree.hpp"
 #include "quire/base/range.hpp"
 #include "quire/paging/attributes.hpp"
@@ -49,6 +50,7 @@ struct Region : RegionInfo {
     uint64_t origin = 0;  // which creation it comes from; the pieces of a cut region share it
     bool pinned = false;  // the space needs it itself: neither unmapped nor protected
     TreeLink<Region, LargestGap> link;
+    ListLink<Region> special_link;  // among those that show frames, and not as write-back
 };
 
 }  // namespace quire

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "quire/base/intrusive_list.hpp"
 #include "quire/base/intrusive_tree.hpp"
 #include "quire/base/range.hpp"
 #include "quire/base/result.hpp"
@@ -45,7 +46,11 @@ class RegionSet {
     // the size wherever it would be aligned.
     Result<Page> find_gap(const GapRequest& request) const;
 
-    // The extent must overlap no other. O(log n).
+    // A region of Backing::frames that shows one of the frames, and with another memory type; or
+    // null. O(such regions that are not write-back), and O(n) when `type` is not.
+    const Region* with_other_type(const FrameRange& frames, MemoryType type) const;
+
+    // The extent must overlap no other. Backing and memory type stay. O(log n).
     void insert(Region& region);
     void remove(Region& region);
     // After the extent has changed without coming to overlap another. O(log n).
@@ -67,6 +72,7 @@ class RegionSet {
         }
     };
     using Tree = IntrusiveTree<Region, Order, &Region::link>;
+    using List = IntrusiveList<Region, &Region::special_link>;
 
     PageCount gap_below(const Region& region) const;
     void update_gap(Region* region);
@@ -79,6 +85,7 @@ class RegionSet {
 
     PageRange bounds_;
     Tree tree_;
+    List special_;  // that show frames with a type other than write-back
 };
 
 }  // namespace quire

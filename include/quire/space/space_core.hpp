@@ -90,6 +90,10 @@ class SpaceCore {
 
     enum class Resolution : uint8_t { frame_given, stale_translation };
 
+    // Memory types of frames that are shown twice (memory_types.cpp).
+    Status check_memory_type(const FrameRange& frames, MemoryType type) const;
+    Status check_direct_map(const FrameRange& frames, MemoryType type) const;
+
     // Making regions (make_region.cpp).
     Status check_wanted(const Wanted& wanted) const;
     Result<Page> place(const Wanted& wanted) const;
@@ -158,6 +162,7 @@ class SpaceCore {
     TlbInvalidator& tlb_;
     Platform& platform_;
     AddressView view_;
+    ShownFrames direct_map_;
     NodeGrowth growth_;
     RegionSet regions_;
     NodePool<Region> nodes_;

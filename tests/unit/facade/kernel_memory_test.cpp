@@ -139,6 +139,21 @@ TEST(KernelMemoryDirectTest, FramesAboveTheDirectMapAreZeroedAndUsedAllTheSame) 
         ASSERT_EQ(bytes[i], 0);
 }
 
+TEST_P(KernelMemoryTest, RamIsNoDeviceWhereTheDirectMapShowsIt) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    AddressSpace& space = booted.memory().space();
+    const Frame frame = booted.memory().frames().allocate().value();
+    MapOptions options;
+    options.attributes = {read_write, MemoryType::device};
+    const auto device = space.map(FrameRange(frame, FrameCount(1)), options);
+    EXPECT_EQ(device.ok(), GetParam() != TableReach::direct);
+    if (!device.ok()) {
+        EXPECT_EQ(device.error(), Error::in_use);
+        EXPECT_EQ(device.failure().where, address_of(frame).value());
+    }
+}
+
 TEST_P(KernelMemoryTest, WorksWithoutLargePages) {
     BootedShape without = shape();
     without.large_pages = false;
