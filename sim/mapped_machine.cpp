@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sim/mapped_machine.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <type_traits>
@@ -39,10 +40,11 @@ struct MappedMachine::ProbeFrame {
 MappedMachine::MappedMachine(const Ram& ram, const MappedShape& shape)
     : ram_(ram),
       shape_(shape),
-      mmu_(shape.features),
-      window_(*this, uint64_t{1} << mmu_.address_bits(), shape.bias),
-      core_(ram, mmu_, shape.cpu, 0,
-            [this](const Translation& gone) { window_.hide(gone.page, gone.bytes()); }),
+      mmu_(shape.mmu ? shape.mmu : std::make_shared<X86Mmu32>(shape.features)),
+      first_shown_(shape.first_shown),
+      bytes_shown_(shape.bytes_shown != 0 ? shape.bytes_shown : uint64_t{1} << 32),
+      window_(*this, bytes_shown_, shape.host_address),
+      core_(ram, *mmu_, shape.cpu, 0, [this](const Translation& gone) { hide(gone); }),
       previous_(newest) {
     newest = this;
 }
@@ -90,12 +92,23 @@ MappedCounters MappedMachine::counters() const {
     return {core_.counters(), host_faults_, device_pages_, remappings_};
 }
 
+void MappedMachine::hide(const Translation& gone) {
+    const uint64_t offset = gone.page - first_shown_;
+    const uint64_t before = first_shown_ - gone.page;  // bytes of it that lie before what is shown
+    if (offset < bytes_shown_) {
+        window_.hide(offset, std::min(gone.bytes(), bytes_shown_ - offset));
+    } else if (before < gone.bytes()) {
+        window_.hide(0, std::min(gone.bytes() - before, bytes_shown_));
+    }
+}
+
 bool MappedMachine::host_fault(uint64_t offset, bool write) {
     ++host_faults_;
-    const Access access{offset, write ? AccessKind::write : AccessKind::read,
+    const uint64_t address = first_shown_ + offset;
+    const Access access{address, write ? AccessKind::write : AccessKind::read,
                         Privilege::supervisor};
     if (const auto translation = resolve(access)) {
-        realise(*translation, offset);
+        realise(*translation, address);
         return true;
     }
     // Only the access that is being probed may be abandoned: leaving a fault handler in the middle
@@ -135,20 +148,23 @@ void MappedMachine::realise(const Translation& translation, uint64_t address) {
         ++remappings_;
     }
     // A clean page is shown read-only, so that the first write comes by and marks it.
-    const bool writable = translation.dirty && mmu_.permits(core_.control(), translation,
-                                                            {address, AccessKind::write, {}});
+    const bool writable = translation.dirty && mmu_->permits(core_.control(), translation,
+                                                             {address, AccessKind::write, {}});
     const HostAccess rights = writable ? HostAccess::read_write : HostAccess::read_only;
-    if (translation.shift > page_shift && core_.tlb().small_entries_in(address) == 0 &&
+    // Pages of 1 GiB, in which the TLB may have pages of two sizes, are shown in small pieces.
+    if (translation.shift == mmu_->large_shift() && core_.tlb().small_entries_in(address) == 0 &&
+        shows(translation.page, translation.bytes()) &&
         ram_.backs(translation.frame, translation.bytes())) {
-        window_.show(translation.page, translation.bytes(), ram_.file(), translation.frame, rights);
+        window_.show(translation.page - first_shown_, translation.bytes(), ram_.file(),
+                     translation.frame, rights);
         return;
     }
     const uint64_t page = address & ~uint64_t{page_size - 1};
     const uint64_t frame = translation.physical(page);
     if (ram_.backs(frame, page_size)) {
-        window_.show(page, page_size, ram_.file(), frame, rights);
+        window_.show(page - first_shown_, page_size, ram_.file(), frame, rights);
     } else {
-        window_.show_nothing(page, rights);
+        window_.show_nothing(page - first_shown_, rights);
         ++device_pages_;
     }
 }
@@ -170,7 +186,7 @@ bool MappedMachine::attempt(void (*access)(void*), void* argument) {
 
 std::byte* MappedMachine::modelled(const Access& access, bool& ok) {
     ok = false;
-    if (access.address >> mmu_.address_bits() != 0) {
+    if (!mmu_->has_address(access.address)) {
         unresolved_ = {access.address, 0};
         return nullptr;
     }
@@ -190,7 +206,7 @@ Probe<uint8_t> MappedMachine::probe_fetch(uint64_t address, Privilege privilege)
 
 void MappedMachine::stop(const PageFault& fault, const char* why) const {
     std::fprintf(stderr, "sim: %s, %s\nsim: %s\n", to_string(fault).c_str(), why,
-                 mmu_.describe(ram_, core_.control(), fault.address).c_str());
+                 mmu_->describe(ram_, core_.control(), fault.address).c_str());
     if (const Translation* cached = core_.tlb().find(fault.address)) {
         std::fprintf(stderr, "sim: the TLB holds %s\n", to_string(*cached).c_str());
     }

@@ -17,12 +17,16 @@
 //
 // While paging is off, virtual addresses are physical ones, as on the real machine.
 //
+// A process has no room for all the addresses of 64-bit paging: such a machine shows a run of them,
+// and beyond it there are probes, which go through the same TLB and MMU.
+//
 // One thread at a time. Pages of the machine may not be given to system calls before they were
 // touched (the kernel reports EFAULT where the CPU would fault). Several machines may exist.
 #pragma once
 
 #include <csetjmp>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <type_traits>
 
@@ -37,12 +41,18 @@ namespace quire::sim {
 struct MappedShape {
     CpuShape cpu;
     X86Features features;
+    // The paging mode, instead of 32-bit paging on a CPU with those features.
+    std::shared_ptr<const Mmu> mmu;
+    // Where virtual addresses that the process can use begin, and how many bytes of them there are;
+    // whole pages, and 0 for all of 32 bits.
+    uint64_t first_shown = 0;
+    uint64_t bytes_shown = 0;
     // Host mappings made before all are taken back to be made again as they are touched: the TLB
     // keeps its entries, so nothing changes but time. Each costs the host up to two areas; Linux
     // allows 65530 a process.
     size_t host_mappings = 16384;
-    // Host address of virtual address zero; 0 chooses one.
-    uintptr_t bias = 0;
+    // Host address of the first virtual address shown; 0 chooses one, for 32 bits of them.
+    uintptr_t host_address = 0;
 };
 
 struct MappedCounters {
@@ -62,11 +72,16 @@ class MappedMachine final : private HostWindow::Owner {
     static MappedMachine* current();
 
     // Virtual addresses as the running code sees them.
-    AddressView view() const { return AddressView(window_.bias()); }
-    uintptr_t bias() const { return window_.bias(); }
+    AddressView view() const { return AddressView(bias()); }
+    uintptr_t bias() const { return window_.bias() - first_shown_; }
     template <class T = void>
     T* pointer(uint64_t address) const {
-        return reinterpret_cast<T*>(window_.bias() + address);
+        return reinterpret_cast<T*>(bias() + address);
+    }
+    // Whether the process can use all bytes of a run.
+    bool shows(uint64_t address, uint64_t bytes) const {
+        const uint64_t offset = address - first_shown_;
+        return offset < bytes_shown_ && bytes <= bytes_shown_ - offset;
     }
 
     // Who resolves page faults: true repeats the access. It runs on the stack of the access, may
@@ -100,8 +115,8 @@ class MappedMachine final : private HostWindow::Owner {
     LocalTlb tlb() { return LocalTlb(*this); }
 
     // Accesses that may fail. As with any access the page-fault handler is asked first. Supervisor
-    // loads and stores are real ones; user accesses and fetches, which the process cannot make,
-    // go through the same TLB and MMU.
+    // loads and stores of what is shown are real ones; others, user accesses and fetches, which the
+    // process cannot make, go through the same TLB and MMU.
     template <class T>
     Probe<T> probe_load(uint64_t address, Privilege privilege = Privilege::supervisor);
     template <class T>
@@ -125,6 +140,8 @@ class MappedMachine final : private HostWindow::Owner {
     // Serves or delivers until it can be served; false when nobody resolves the fault.
     std::optional<Translation> resolve(const Access& access);
     void realise(const Translation& translation, uint64_t address);
+    // Takes back what is shown of a translation.
+    void hide(const Translation& gone);
     [[noreturn]] void stop(const PageFault& fault, const char* why) const;
     // Runs a real access; false when it faulted, with the fault in `unresolved_`.
     bool attempt(void (*access)(void*), void* argument);
@@ -133,7 +150,9 @@ class MappedMachine final : private HostWindow::Owner {
 
     const Ram& ram_;
     const MappedShape shape_;
-    X86Mmu32 mmu_;
+    const std::shared_ptr<const Mmu> mmu_;
+    const uint64_t first_shown_;
+    const uint64_t bytes_shown_;
     HostWindow window_;
     CpuCore core_;
     FaultHandler handler_;
@@ -155,7 +174,7 @@ Probe<T> MappedMachine::probe_load(uint64_t address, Privilege privilege) {
         const volatile T* from;
         T value;
     } work{pointer<const volatile T>(address), T{}};
-    if (privilege == Privilege::supervisor) {
+    if (privilege == Privilege::supervisor && shows(address, sizeof(T))) {
         if (!attempt(
                 [](void* argument) {
                     auto* w = static_cast<Work*>(argument);
@@ -183,7 +202,7 @@ Probe<T> MappedMachine::probe_store(uint64_t address, T value, Privilege privile
         volatile T* to;
         T value;
     } work{pointer<volatile T>(address), value};
-    if (privilege == Privilege::supervisor) {
+    if (privilege == Privilege::supervisor && shows(address, sizeof(T))) {
         if (!attempt(
                 [](void* argument) {
                     auto* w = static_cast<Work*>(argument);

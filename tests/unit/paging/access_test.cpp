@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: MIT
 // What is particular to each access.
-#include "unit/paging/paging_fixture.hpp"
+#include "quire/paging/access_zeroer.hpp"
+#include "unit/paging/paging_worlds.hpp"
 
 namespace quire::paging_test {
 namespace {
 
-constexpr uint64_t large = uint64_t{4} << 20;
+using HostTable = FormatPageTable<X86_32, DirectMap>;
+using Window32 = ThroughWindow<X86_32>;
+using Slot32 = ThroughRecursiveSlot<X86_32, Slots32>;
 
-static_assert(TableAccess<ThroughWindow::Access, uint32_t> && FrameAccess<ThroughWindow::Access>);
-static_assert(TableAccess<ThroughRecursiveSlot::Access, uint32_t>);
-static_assert(!FrameAccess<ThroughRecursiveSlot::Access>);
+static_assert(TableAccess<Window32::Access, uint32_t> && FrameAccess<Window32::Access>);
+static_assert(TableAccess<Slot32::Access, uint32_t>);
+static_assert(!FrameAccess<Slot32::Access>);
+
+constexpr uint64_t area = 0x50000000;
+constexpr Frame free_frame{0x2000};
+
+struct Machine32 : Machine {
+    Machine32() : Machine(Bits32::mode, Shown{}) {}
+};
 
 TEST(DirectMapTest, ShowsItsFramesAndNoOthers) {
     alignas(4096) static unsigned char bytes[2 * page_size];
@@ -48,12 +58,12 @@ TEST(DirectMapDeathTest, RefusesAnUnfitPlace) {
 
 // Tables that the direct map does not show.
 TEST(DirectMapTest, TableOutOfReachIsAnError) {
-    Machine m;
+    Machine32 m;
     DirectMap all = m.host_access();
     HostTable whole(all, X86_32(all_features));
     ASSERT_TRUE(whole.create(m.frames).ok());
     ASSERT_TRUE(whole.map(pages_at(area, 2), free_frame, data).ok());
-    const Frame leaf(m.table(whole.root())[area >> 22] >> 12);
+    const Frame leaf(m.words(whole.root())[area >> 22] >> 12);
     // Shows the root, but not the leaf table.
     const Frame low = min(leaf, whole.root());
     const Frame high = max(leaf, whole.root());
@@ -65,11 +75,11 @@ TEST(DirectMapTest, TableOutOfReachIsAnError) {
     EXPECT_EQ(table.adopt(whole.root(), m.frames).failure(), unreachable);
     ASSERT_TRUE(table.table_frames() == FrameCount(0));
     // Taken over while all was in reach, it stays what it was.
-    m.table(whole.root())[0] = 0;
-    const uint32_t link = m.table(whole.root())[area >> 22];
-    m.table(whole.root())[area >> 22] = 0;
+    m.words(whole.root())[0] = 0;
+    const uint32_t link = m.words(whole.root())[area >> 22];
+    m.words(whole.root())[area >> 22] = 0;
     ASSERT_TRUE(table.adopt(whole.root(), m.frames).ok());
-    m.table(whole.root())[area >> 22] = link;
+    m.words(whole.root())[area >> 22] = link;
     const auto outstanding = m.frames.outstanding_frames();
     EXPECT_EQ(table.map(pages_at(area + 0x5000, 1), free_frame, data).failure(), unreachable);
     EXPECT_EQ(table.unmap(pages_at(area, 1)).failure(), unreachable);
@@ -78,7 +88,7 @@ TEST(DirectMapTest, TableOutOfReachIsAnError) {
     EXPECT_EQ(table.walk(table.reach(), [](const Translation&) { return true; }).failure(),
               unreachable);
     EXPECT_EQ(m.frames.outstanding_frames(), outstanding);
-    EXPECT_EQ(m.table(whole.root())[area >> 22], link);
+    EXPECT_EQ(m.words(whole.root())[area >> 22], link);
 }
 
 // A direct map may show more than the format's entries can name.
@@ -108,7 +118,7 @@ TEST(DirectMapTest, TablesAboveTheFormatsHighestFrameAreRefused) {
     EXPECT_EQ(too_high.freed, std::vector<Frame>{Frame(0x100000)});
 }
 
-class WindowTest : public PagingTest<Way<ThroughWindow, Use::active>> {
+class WindowTest : public PagingTestOf<Bits32, Window32, Use::active> {
   protected:
     using Opened = Access::Opened;
     static constexpr Frame one{0x2001}, two{0x2002};
@@ -116,19 +126,19 @@ class WindowTest : public PagingTest<Way<ThroughWindow, Use::active>> {
 };
 
 TEST_F(WindowTest, ShowsAnyFrame) {
-    m.table(one)[5] = 12345;
+    m.words(one)[5] = 12345;
     auto opened = access().open(one);
     ASSERT_TRUE(opened.ok());
     EXPECT_EQ(static_cast<uint32_t*>(opened->data())[5], 12345u);
     opened->entries()[6] = 678;
-    EXPECT_EQ(m.table(one)[6], 678u);
+    EXPECT_EQ(m.words(one)[6], 678u);
     EXPECT_EQ(access().open(Frame(0x100000)).failure(),
               (Failure{Error::unreachable, uint64_t{1} << 32}));
 }
 
 TEST_F(WindowTest, ShowsANewFrameAtThePageOfAnOld) {
-    m.table(one)[0] = 1;
-    m.table(two)[0] = 2;
+    m.words(one)[0] = 1;
+    m.words(two)[0] = 2;
     // The least window has one page for frames.
     EXPECT_EQ(access().open(one)->entries()[0], 1u);
     EXPECT_EQ(access().open(two)->entries()[0], 2u);
@@ -187,7 +197,7 @@ TEST_F(WindowTest, OpensLevelsAndOneTablesAtOnce) {
         open.back().entries()[1] = static_cast<uint32_t>(i);
     }
     for (uint64_t i = 0; i < Access::table_pages; ++i)
-        EXPECT_EQ(m.table(one + FrameCount(i))[1], i);
+        EXPECT_EQ(m.words(one + FrameCount(i))[1], i);
     EXPECT_EQ(
         access()
             .open(session, TableLocation{table().root(), Frame(0x2100), 0, VirtualAddress(), false})
@@ -234,7 +244,7 @@ TEST_F(WindowTest, IsInstalledWhole) {
 
     // It works, in this very table, and the table can be changed through it.
     Access second(*installed, m.machine.tlb(), m.machine.view(), X86_32(all_features));
-    m.table(two)[0] = 22;
+    m.words(two)[0] = 22;
     EXPECT_EQ(second.open(two)->entries()[0], 22u);
     Table through_second(second, X86_32(all_features));
     ASSERT_TRUE(through_second.adopt(table().root(), m.frames).ok());
@@ -246,7 +256,7 @@ TEST_F(WindowTest, IsInstalledWhole) {
 TEST_F(WindowTest, AWholeLeafTableIsNotMistakenForALargePage) {
     ASSERT_TRUE(install_window(table(), pages_at(0xb0000000, 1024)).ok());
     EXPECT_EQ(query(0xb0000000).pages.count(), PageCount(1));
-    EXPECT_EQ(frame_behind(0xb03ff000), uint64_t{root_entry(0xb0000000) >> 12});
+    EXPECT_EQ(frame_behind(0xb03ff000), table_in(large_entry(0xb0000000)).value());
 }
 
 TEST_F(WindowTest, TakesALeafTableThatOthersUse) {
@@ -258,14 +268,14 @@ TEST_F(WindowTest, TakesALeafTableThatOthersUse) {
 }
 
 TEST(WindowDeathTest, NeedsEnoughPages) {
-    Machine m;
-    const WindowPlace place{pages_at(area, ThroughWindow::Access::least_pages - 1), at(area)};
-    EXPECT_DEATH(ThroughWindow::Access(place, m.machine.tlb()), "");
+    Machine32 m;
+    const WindowPlace place{pages_at(area, Window32::Access::least_pages - 1), at(area)};
+    EXPECT_DEATH(Window32::Access(place, m.machine.tlb()), "");
 }
 
-class RecursiveSlotTest : public PagingTest<Way<ThroughRecursiveSlot, Use::active>> {
+class RecursiveSlotTest : public PagingTestOf<Bits32, Slot32, Use::active> {
   protected:
-    static constexpr RecursiveSlots slots = ThroughRecursiveSlot::slots;
+    static constexpr RecursiveSlots slots = Slot32::slots;
     // Where a root shows the table in one of its slots.
     static uint64_t shown_at(unsigned slot) {
         return (uint64_t{slots.self} << 22) | (uint64_t{slot} << 12);
@@ -284,8 +294,8 @@ TEST_F(RecursiveSlotTest, ItsSlotsAreOutOfReach) {
         EXPECT_EQ(table().query(at(slot * large)).failure(), outside);
     }
     // In the middle, the longer side is what can be reached.
-    ThroughRecursiveSlot::Access middle(RecursiveSlots{300, 301, 302}, m.machine.tlb(),
-                                        m.machine.view(), X86_32(all_features));
+    Slot32::Access middle(RecursiveSlots{300, 301, 302}, m.machine.tlb(), m.machine.view(),
+                          X86_32(all_features));
     ASSERT_TRUE(table().link_self(300).ok());
     Late<Table> other;
     other.make(middle, X86_32(all_features));
@@ -297,7 +307,7 @@ TEST_F(RecursiveSlotTest, SharedSlotsAreEmptyBetweenOperations) {
     Table other(access(), X86_32(all_features));
     ASSERT_TRUE(other.create(m.frames).ok());
     ASSERT_TRUE(other.map(pages_at(area, 3), free_frame, data).ok());
-    const uint32_t* const root = m.table(table().root());
+    const uint32_t* const root = m.words(table().root());
     EXPECT_EQ(root[slots.foreign], 0u);
     EXPECT_EQ(root[slots.scratch], 0u);
     // The CPU knows of it: no walk goes on through a table that may be given back now.
@@ -346,7 +356,7 @@ TEST_F(RecursiveSlotTest, OpensOneUnlinkedTableAtATime) {
         auto first = access().open(session, unlinked);
         ASSERT_TRUE(first.ok());
         first->entries()[3] = 33;
-        EXPECT_EQ(m.table(Frame(0x2001))[3], 33u);
+        EXPECT_EQ(m.words(Frame(0x2001))[3], 33u);
         EXPECT_EQ(access().open(session, unlinked).error(), Error::busy);
         Access::Opened moved = move(*first);
         EXPECT_EQ(access().open(session, unlinked).error(), Error::busy);
@@ -362,7 +372,7 @@ TEST_F(RecursiveSlotTest, OpensOneUnlinkedTableAtATime) {
 TEST_F(RecursiveSlotTest, ShowsTheRootThatIsMeant) {
     const Frame roots[] = {Frame(0x2001), Frame(0x2002)};
     for (const Frame root : roots)
-        m.table(root)[7] = static_cast<uint32_t>(root.value());
+        m.words(root)[7] = static_cast<uint32_t>(root.value());
     const auto session = access().begin();
     for (const Frame root : {roots[0], roots[1], roots[1], roots[0]}) {
         const auto opened =
@@ -401,8 +411,8 @@ TEST_F(RecursiveSlotTest, WorksInWhateverTableIsActive) {
 }
 
 TEST(RecursiveSlotDeathTest, NeedsThreeDifferentSlots) {
-    Machine m;
-    using Access = ThroughRecursiveSlot::Access;
+    Machine32 m;
+    using Access = Slot32::Access;
     EXPECT_DEATH(Access(RecursiveSlots{1, 1, 2}, m.machine.tlb()), "");
     EXPECT_DEATH(Access(RecursiveSlots{1, 2, 1}, m.machine.tlb()), "");
     EXPECT_DEATH(Access(RecursiveSlots{1, 2, 2}, m.machine.tlb()), "");

@@ -5,173 +5,171 @@
 namespace quire::paging_test {
 namespace {
 
-constexpr uint64_t large = uint64_t{4} << 20;
+class PageTableTest : public EveryWay {};
+INSTANTIATE_TEST_SUITE_P(Ways, PageTableTest, testing::ValuesIn(all_ways()), name_of);
 
-template <class W>
-class PageTableTest : public PagingTest<W> {};
-TYPED_TEST_SUITE(PageTableTest, AllWays, WayNames);
-
-TYPED_TEST(PageTableTest, MapsAPageWhereTheCpuFindsIt) {
-    this->map(pages_at(area + 0x5000, 1), free_frame);
-    EXPECT_EQ(this->frame_behind(area + 0x5123), free_frame.value());
-    EXPECT_EQ(this->frame_behind(area + 0x4fff), std::nullopt);
-    EXPECT_EQ(this->frame_behind(area + 0x6000), std::nullopt);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_ + FrameCount(1));
-    const Translation found = this->query(area + 0x5123);
+TEST_P(PageTableTest, MapsAPageWhereTheCpuFindsIt) {
+    map(pages_at(area + 0x5000, 1), free_frame);
+    EXPECT_EQ(frame_behind(area + 0x5123), free_frame.value());
+    EXPECT_EQ(frame_behind(area + 0x4fff), std::nullopt);
+    EXPECT_EQ(frame_behind(area + 0x6000), std::nullopt);
+    EXPECT_EQ(table().table_frames(), tables_before_ + FrameCount(1));
+    const Translation found = query(area + 0x5123);
     EXPECT_EQ(found.pages, pages_at(area + 0x5000, 1));
     EXPECT_EQ(found.frames, FrameRange(free_frame, FrameCount(1)));
     EXPECT_EQ(found.physical(at(area + 0x5123)).value(), 0x2000123u);
-    EXPECT_EQ(found.attributes.protection, read_write | Protection::execute);
+    EXPECT_EQ(found.attributes.protection, granted(read_write));
 }
 
-TYPED_TEST(PageTableTest, MapsARangeThatSpansTables) {
-    const PageRange pages = pages_at(area + 0x3fe000, 1030);
-    this->map(pages, free_frame + FrameCount(1));
-    for (uintptr_t i = 0; i < 1030; ++i) {
-        ASSERT_EQ(this->frame_behind(area + 0x3fe000 + i * page_size), free_frame.value() + 1 + i);
+TEST_P(PageTableTest, MapsARangeThatSpansTables) {
+    const PageRange pages = pages_at(area + large - 2 * page_size, large_pages + 6);
+    map(pages, free_frame + FrameCount(1));
+    for (uintptr_t i = 0; i < large_pages + 6; ++i) {
+        ASSERT_EQ(frame_behind(area + large - 2 * page_size + i * page_size),
+                  free_frame.value() + 1 + i);
     }
-    EXPECT_EQ(this->frame_behind(area + 0x3fd000), std::nullopt);
-    EXPECT_EQ(this->frame_behind(area + 0x3fe000 + 1030 * page_size), std::nullopt);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_ + FrameCount(3));
-    this->unmap(pages);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_);
-    EXPECT_TRUE(this->dump().empty());
+    EXPECT_EQ(frame_behind(area + large - 3 * page_size), std::nullopt);
+    EXPECT_EQ(frame_behind(area + 2 * large + 4 * page_size), std::nullopt);
+    EXPECT_EQ(table().table_frames(), tables_before_ + FrameCount(3));
+    unmap(pages);
+    EXPECT_EQ(table().table_frames(), tables_before_);
+    EXPECT_TRUE(dump().empty());
 }
 
-TYPED_TEST(PageTableTest, UsesLargePagesWhereBothSidesAreAligned) {
-    this->map(pages_at(area - page_size, 2050), free_frame - FrameCount(1));
-    EXPECT_EQ(this->query(area - 1).pages.count(), PageCount(1));
-    EXPECT_EQ(this->query(area).pages, pages_at(area, 1024));
-    EXPECT_EQ(this->query(area + large).frames, FrameRange(Frame(0x2400), FrameCount(1024)));
-    EXPECT_EQ(this->query(area + 2 * large).pages.count(), PageCount(1));
-    EXPECT_EQ(this->frame_behind(area + 2 * large), 0x2800u);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_ + FrameCount(2));
-    this->unmap(pages_at(area - page_size, 2050));
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_);
+TEST_P(PageTableTest, UsesLargePagesWhereBothSidesAreAligned) {
+    map(pages_at(area - page_size, 2 * large_pages + 2), free_frame - FrameCount(1));
+    EXPECT_EQ(query(area - 1).pages.count(), PageCount(1));
+    EXPECT_EQ(query(area).pages, pages_at(area, large_pages));
+    EXPECT_EQ(query(area + large).frames,
+              FrameRange(free_frame + FrameCount(large_pages), FrameCount(large_pages)));
+    EXPECT_EQ(query(area + 2 * large).pages.count(), PageCount(1));
+    EXPECT_EQ(frame_behind(area + 2 * large), free_frame.value() + 2 * large_pages);
+    EXPECT_EQ(table().table_frames(), tables_before_ + FrameCount(2));
+    unmap(pages_at(area - page_size, 2 * large_pages + 2));
+    EXPECT_EQ(table().table_frames(), tables_before_);
 }
 
-TYPED_TEST(PageTableTest, UsesSmallPagesWhereFramesAreNotAligned) {
-    this->map(pages_at(area, 1024), free_frame + FrameCount(1));
-    EXPECT_EQ(this->query(area).pages.count(), PageCount(1));
-    EXPECT_EQ(this->frame_behind(area + large - 1), free_frame.value() + 1024);
-    this->unmap(pages_at(area, 1024));
+TEST_P(PageTableTest, UsesSmallPagesWhereFramesAreNotAligned) {
+    map(pages_at(area, large_pages), free_frame + FrameCount(1));
+    EXPECT_EQ(query(area).pages.count(), PageCount(1));
+    EXPECT_EQ(frame_behind(area + large - 1), free_frame.value() + large_pages);
+    unmap(pages_at(area, large_pages));
 }
 
-TYPED_TEST(PageTableTest, KeepsAccessedAndDirtyAsTheCpuSetThem) {
-    this->map(pages_at(area, 3), free_frame);
-    EXPECT_FALSE(this->query(area).accessed);
-    this->leaf_entry(area) |= 0x20;
-    this->leaf_entry(area + 0x1000) |= 0x60;
-    this->protect(pages_at(area, 3), read_only);
-    EXPECT_TRUE(this->query(area).accessed);
-    EXPECT_FALSE(this->query(area).dirty);
-    EXPECT_TRUE(this->query(area + 0x1000).dirty);
-    EXPECT_FALSE(this->query(area + 0x2000).accessed);
-    EXPECT_FALSE(has(this->query(area).attributes.protection, Protection::write));
+TEST_P(PageTableTest, KeepsAccessedAndDirtyAsTheCpuSetThem) {
+    map(pages_at(area, 3), free_frame);
+    EXPECT_FALSE(query(area).accessed);
+    leaf_entry(area) |= 0x20;
+    leaf_entry(area + 0x1000) |= 0x60;
+    protect(pages_at(area, 3), read_only);
+    EXPECT_TRUE(query(area).accessed);
+    EXPECT_FALSE(query(area).dirty);
+    EXPECT_TRUE(query(area + 0x1000).dirty);
+    EXPECT_FALSE(query(area + 0x2000).accessed);
+    EXPECT_FALSE(has(query(area).attributes.protection, Protection::write));
 }
 
-TYPED_TEST(PageTableTest, ProtectsWithoutTouchingFrameOrType) {
-    this->map(pages_at(area, 2), free_frame, {read_write, MemoryType::write_through});
-    this->protect(pages_at(area, 1), read_only | Protection::user | Protection::global);
-    EXPECT_EQ(this->query(area).attributes,
-              (Attributes{read_execute | Protection::user | Protection::global,
+TEST_P(PageTableTest, ProtectsWithoutTouchingFrameOrType) {
+    map(pages_at(area, 2), free_frame, {read_write, MemoryType::write_through});
+    protect(pages_at(area, 1), read_only | Protection::user | Protection::global);
+    EXPECT_EQ(query(area).attributes,
+              (Attributes{granted(read_only | Protection::user | Protection::global),
                           MemoryType::write_through}));
-    EXPECT_EQ(this->frame_behind(area), free_frame.value());
-    EXPECT_TRUE(has(this->query(area + page_size).attributes.protection, Protection::write));
+    EXPECT_EQ(frame_behind(area), free_frame.value());
+    EXPECT_TRUE(has(query(area + page_size).attributes.protection, Protection::write));
 }
 
-TYPED_TEST(PageTableTest, ProtectOfAWholeLargePageKeepsItLarge) {
-    this->map(pages_at(area, 2048), free_frame);
-    this->protect(pages_at(area + large, 1024), read_only);
-    EXPECT_EQ(this->query(area + large).pages.count(), PageCount(1024));
-    EXPECT_FALSE(this->look(area + large)->writable);
-    EXPECT_TRUE(this->look(area)->writable);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_);
+TEST_P(PageTableTest, ProtectOfAWholeLargePageKeepsItLarge) {
+    map(pages_at(area, 2 * large_pages), free_frame);
+    protect(pages_at(area + large, large_pages), read_only);
+    EXPECT_EQ(query(area + large).pages.count(), PageCount(large_pages));
+    EXPECT_FALSE(look(area + large)->writable);
+    EXPECT_TRUE(look(area)->writable);
+    EXPECT_EQ(table().table_frames(), tables_before_);
 }
 
-TYPED_TEST(PageTableTest, ProtectThatChangesNothingSplitsNothing) {
-    this->map(pages_at(area, 1024), free_frame);
-    auto changed = this->table().protect(pages_at(area, 5), read_write);
+TEST_P(PageTableTest, ProtectThatChangesNothingSplitsNothing) {
+    map(pages_at(area, large_pages), free_frame);
+    auto changed = table().protect(pages_at(area, 5), read_write);
     ASSERT_TRUE(changed.ok());
     EXPECT_TRUE(changed->empty());
-    EXPECT_EQ(this->query(area).pages.count(), PageCount(1024));
+    EXPECT_EQ(query(area).pages.count(), PageCount(large_pages));
 }
 
-TYPED_TEST(PageTableTest, ParksEmptyEntriesWithAPayload) {
-    const uint64_t highest = this->table().payload_limit() - 1;
-    ASSERT_TRUE(this->table().park(pages_at(area, 3), highest).ok());
-    const Translation found = this->query(area + 0x2000);
+TEST_P(PageTableTest, ParksEmptyEntriesWithAPayload) {
+    const uint64_t highest = table().payload_limit() - 1;
+    ASSERT_TRUE(table().park(pages_at(area, 3), highest).ok());
+    const Translation found = query(area + 0x2000);
     EXPECT_EQ(found.state, EntryState::absent);
     EXPECT_EQ(found.payload, highest);
-    EXPECT_EQ(this->frame_behind(area), std::nullopt);
-    EXPECT_EQ(this->table().map(pages_at(area + 0x2000, 1), free_frame, data).error(),
+    EXPECT_EQ(frame_behind(area), std::nullopt);
+    EXPECT_EQ(table().map(pages_at(area + 0x2000, 1), free_frame, data).error(),
               Error::already_mapped);
-    EXPECT_EQ(this->table().park(pages_at(area, 1), 1).failure(),
-              (Failure{Error::already_mapped, area}));
-    EXPECT_EQ(this->table().park(pages_at(area, 1), highest + 1).error(), Error::bad_argument);
-    this->unmap(pages_at(area, 3));
-    EXPECT_EQ(this->query(area).state, EntryState::empty);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_);
+    EXPECT_EQ(table().park(pages_at(area, 1), 1).failure(), (Failure{Error::already_mapped, area}));
+    EXPECT_EQ(table().park(pages_at(area, 1), highest + 1).error(), Error::bad_argument);
+    unmap(pages_at(area, 3));
+    EXPECT_EQ(query(area).state, EntryState::empty);
+    EXPECT_EQ(table().table_frames(), tables_before_);
 }
 
-TYPED_TEST(PageTableTest, UnmapOfPayloadsThatLeavesTheTableNeedsNoFlush) {
-    this->map(pages_at(area, 1), free_frame);
-    ASSERT_TRUE(this->table().park(pages_at(area + 0x1000, 3), 0).ok());
-    auto unmapped = this->table().unmap(pages_at(area + 0x1000, 3));
+TEST_P(PageTableTest, UnmapOfPayloadsThatLeavesTheTableNeedsNoFlush) {
+    map(pages_at(area, 1), free_frame);
+    ASSERT_TRUE(table().park(pages_at(area + 0x1000, 3), 0).ok());
+    auto unmapped = table().unmap(pages_at(area + 0x1000, 3));
     ASSERT_TRUE(unmapped.ok());
     EXPECT_TRUE(unmapped->empty());
-    this->unmap(pages_at(area, 1));
+    unmap(pages_at(area, 1));
 }
 
-TYPED_TEST(PageTableTest, SplitsALargePayload) {
-    ASSERT_TRUE(this->table().park(pages_at(area, 1024), 77).ok());
-    EXPECT_EQ(this->query(area).pages.count(), PageCount(1024));
-    this->unmap(pages_at(area + 0x10000, 2));
-    EXPECT_EQ(this->query(area + 0x10000).state, EntryState::empty);
-    EXPECT_EQ(this->query(area + 0x12000).payload, 77u);
-    EXPECT_EQ(this->query(area + 0xf000).payload, 77u);
-    EXPECT_EQ(this->query(area + 0xf000).pages.count(), PageCount(1));
+TEST_P(PageTableTest, SplitsALargePayload) {
+    ASSERT_TRUE(table().park(pages_at(area, large_pages), 77).ok());
+    EXPECT_EQ(query(area).pages.count(), PageCount(large_pages));
+    unmap(pages_at(area + 0x10000, 2));
+    EXPECT_EQ(query(area + 0x10000).state, EntryState::empty);
+    EXPECT_EQ(query(area + 0x12000).payload, 77u);
+    EXPECT_EQ(query(area + 0xf000).payload, 77u);
+    EXPECT_EQ(query(area + 0xf000).pages.count(), PageCount(1));
 }
 
-TYPED_TEST(PageTableTest, RefusesToMapOverAnything) {
-    this->map(pages_at(area + 0x3000, 1), free_frame);
-    const auto before = this->dump();
-    EXPECT_EQ(this->table().map(pages_at(area, 5), free_frame, data).failure(),
+TEST_P(PageTableTest, RefusesToMapOverAnything) {
+    map(pages_at(area + 0x3000, 1), free_frame);
+    const auto before = dump();
+    EXPECT_EQ(table().map(pages_at(area, 5), free_frame, data).failure(),
               (Failure{Error::already_mapped, area + 0x3000}));
-    EXPECT_EQ(this->table().park(pages_at(area, 4), 1).failure(),
+    EXPECT_EQ(table().park(pages_at(area, 4), 1).failure(),
               (Failure{Error::already_mapped, area + 0x3000}));
-    EXPECT_EQ(this->dump(), before);
+    EXPECT_EQ(dump(), before);
     // In the middle of a large page, the first page of the range is named.
-    this->map(pages_at(area + large, 1024), free_frame);
-    EXPECT_EQ(this->table().map(pages_at(area + large + 0x5000, 1), free_frame, data).failure(),
+    map(pages_at(area + large, large_pages), free_frame);
+    EXPECT_EQ(table().map(pages_at(area + large + 0x5000, 1), free_frame, data).failure(),
               (Failure{Error::already_mapped, area + large + 0x5000}));
 }
 
-TYPED_TEST(PageTableTest, RefusesHolesUnlessToldToSkipThem) {
-    this->map(pages_at(area, 2), free_frame);
-    this->map(pages_at(area + 0x3000, 2), free_frame);
-    ASSERT_TRUE(this->table().park(pages_at(area + 0x6000, 1), 5).ok());
-    const auto before = this->dump();
+TEST_P(PageTableTest, RefusesHolesUnlessToldToSkipThem) {
+    map(pages_at(area, 2), free_frame);
+    map(pages_at(area + 0x3000, 2), free_frame);
+    ASSERT_TRUE(table().park(pages_at(area + 0x6000, 1), 5).ok());
+    const auto before = dump();
     const Failure hole{Error::not_mapped, area + 0x2000};
-    EXPECT_EQ(this->table().unmap(pages_at(area, 5)).failure(), hole);
-    EXPECT_EQ(this->table().protect(pages_at(area, 5), read_only).failure(), hole);
-    EXPECT_EQ(this->table().protect(pages_at(area + 0x6000, 1), read_only).failure(),
+    EXPECT_EQ(table().unmap(pages_at(area, 5)).failure(), hole);
+    EXPECT_EQ(table().protect(pages_at(area, 5), read_only).failure(), hole);
+    EXPECT_EQ(table().protect(pages_at(area + 0x6000, 1), read_only).failure(),
               (Failure{Error::not_mapped, area + 0x6000}));
-    EXPECT_EQ(this->table().unmap(pages_at(area_end - large, 1024)).failure(),
+    EXPECT_EQ(table().unmap(pages_at(area_end - large, large_pages)).failure(),
               (Failure{Error::not_mapped, area_end - large}));
-    EXPECT_EQ(this->dump(), before);
-    this->protect(pages_at(area, 8), read_only, Holes::skip);
-    EXPECT_FALSE(this->look(area + 0x4000)->writable);
-    EXPECT_EQ(this->query(area + 0x6000).payload, 5u);
-    this->unmap(pages_at(area - large, 3 * 1024), UnmappedFrames::keep, Holes::skip);
-    EXPECT_TRUE(this->dump().empty());
+    EXPECT_EQ(dump(), before);
+    protect(pages_at(area, 8), read_only, Holes::skip);
+    EXPECT_FALSE(look(area + 0x4000)->writable);
+    EXPECT_EQ(query(area + 0x6000).payload, 5u);
+    unmap(pages_at(area - large, 3 * large_pages), UnmappedFrames::keep, Holes::skip);
+    EXPECT_TRUE(dump().empty());
     // Nothing at all is fine, too, and needs no flush.
-    auto nothing = this->table().unmap(pages_at(area, 4096), UnmappedFrames::keep, Holes::skip);
+    auto nothing = table().unmap(pages_at(area, 4096), UnmappedFrames::keep, Holes::skip);
     ASSERT_TRUE(nothing.ok());
     EXPECT_TRUE(nothing->empty());
 }
 
-TYPED_TEST(PageTableTest, RefusesBadArguments) {
+TEST_P(PageTableTest, RefusesBadArguments) {
     PageTable& table = this->table();
     const Failure empty{Error::zero_size, area};
     EXPECT_EQ(table.map(pages_at(area, 0), free_frame, data).failure(), empty);
@@ -180,9 +178,7 @@ TYPED_TEST(PageTableTest, RefusesBadArguments) {
     EXPECT_EQ(table.park(pages_at(area, 0), 1).failure(), empty);
     EXPECT_TRUE(table.walk(pages_at(area, 0), [](const Translation&) { return true; }).ok());
 
-    const PageRange beyond(Page(0x100000), PageCount(1));
-    const PageRange across(Page(0xfffff), PageCount(2));
-    for (const PageRange& pages : {beyond, across}) {
+    for (const PageRange& pages : {PageRange(page_outside(), PageCount(1)), pages_across()}) {
         const Failure outside{Error::out_of_range, address_of(pages.first()).value()};
         EXPECT_EQ(table.map(pages, free_frame, data).failure(), outside);
         EXPECT_EQ(table.unmap(pages, UnmappedFrames::keep, Holes::skip).failure(), outside);
@@ -190,25 +186,26 @@ TYPED_TEST(PageTableTest, RefusesBadArguments) {
         EXPECT_EQ(table.park(pages, 1).failure(), outside);
         EXPECT_EQ(table.walk(pages, [](const Translation&) { return true; }).failure(), outside);
     }
-    EXPECT_EQ(table.query(at(uint64_t{1} << 32)).failure(),
-              (Failure{Error::out_of_range, uint64_t{1} << 32}));
+    const VirtualAddress outside = address_of(page_outside());
+    EXPECT_EQ(table.query(outside).failure(), (Failure{Error::out_of_range, outside.value()}));
 
-    EXPECT_EQ(table.map(pages_at(area, 1), Frame(0x100000), data).error(), Error::out_of_range);
-    EXPECT_EQ(table.map(pages_at(area, 2), Frame(0xfffff), data).error(), Error::out_of_range);
+    const Frame highest = table.highest_frame();
+    EXPECT_EQ(table.map(pages_at(area, 1), beyond_frames, data).error(), Error::out_of_range);
+    EXPECT_EQ(table.map(pages_at(area, 2), highest, data).error(), Error::out_of_range);
     EXPECT_EQ(table.map(pages_at(area, 1), free_frame, {Protection::none, {}}).error(),
               Error::unsupported);
-    this->map(pages_at(area, 1), Frame(0xfffff));
+    map(pages_at(area, 1), highest);
     EXPECT_EQ(table.protect(pages_at(area, 1), Protection::write).failure(),
               (Failure{Error::unsupported, area}));
-    EXPECT_EQ(this->frame_behind(area), 0xfffffu);
+    EXPECT_EQ(frame_behind(area), highest.value());
 }
 
-TYPED_TEST(PageTableTest, WalksInAscendingOrderUntilToldToStop) {
-    this->map(pages_at(area + 0x3ff000, 1), free_frame);
-    this->map(pages_at(area + large, 1024), free_frame);
-    ASSERT_TRUE(this->table().park(pages_at(area + 2 * large, 1), 9).ok());
+TEST_P(PageTableTest, WalksInAscendingOrderUntilToldToStop) {
+    map(pages_at(area + large - page_size, 1), free_frame);
+    map(pages_at(area + large, large_pages), free_frame);
+    ASSERT_TRUE(table().park(pages_at(area + 2 * large, 1), 9).ok());
     std::vector<Translation> seen;
-    ASSERT_TRUE(this->table()
+    ASSERT_TRUE(table()
                     .walk(pages_at(area, 4096),
                           [&](const Translation& found) {
                               seen.push_back(found);
@@ -216,15 +213,15 @@ TYPED_TEST(PageTableTest, WalksInAscendingOrderUntilToldToStop) {
                           })
                     .ok());
     ASSERT_EQ(seen.size(), 3u);
-    EXPECT_EQ(seen[0].pages, pages_at(area + 0x3ff000, 1));
-    EXPECT_EQ(seen[1].pages, pages_at(area + large, 1024));
+    EXPECT_EQ(seen[0].pages, pages_at(area + large - page_size, 1));
+    EXPECT_EQ(seen[1].pages, pages_at(area + large, large_pages));
     EXPECT_EQ(seen[1].state, EntryState::present);
     EXPECT_EQ(seen[2].pages, pages_at(area + 2 * large, 1));
     EXPECT_EQ(seen[2].payload, 9u);
 
     // Entries that overlap the range are shown whole; false ends the walk.
     seen.clear();
-    ASSERT_TRUE(this->table()
+    ASSERT_TRUE(table()
                     .walk(pages_at(area + large + 0x5000, 4096),
                           [&](const Translation& found) {
                               seen.push_back(found);
@@ -232,24 +229,24 @@ TYPED_TEST(PageTableTest, WalksInAscendingOrderUntilToldToStop) {
                           })
                     .ok());
     ASSERT_EQ(seen.size(), 1u);
-    EXPECT_EQ(seen[0].pages, pages_at(area + large, 1024));
+    EXPECT_EQ(seen[0].pages, pages_at(area + large, large_pages));
 }
 
-TYPED_TEST(PageTableTest, QueryOfNothingCoversThePageAlone) {
-    EXPECT_EQ(this->query(area + 0x1234).state, EntryState::empty);
-    EXPECT_EQ(this->query(area + 0x1234).pages, pages_at(area + 0x1000, 1));
+TEST_P(PageTableTest, QueryOfNothingCoversThePageAlone) {
+    EXPECT_EQ(query(area + 0x1234).state, EntryState::empty);
+    EXPECT_EQ(query(area + 0x1234).pages, pages_at(area + 0x1000, 1));
 }
 
-TYPED_TEST(PageTableTest, TablesComeFromAndGoToTheSourceOfTheMoment) {
-    this->map(pages_at(area, 1), free_frame);
-    sim::FramePool other(this->m.ram, FrameRange(Frame(0x1800), FrameCount(16)));
-    this->table().set_frame_source(other);
-    this->map(pages_at(area + large, 1), free_frame);
+TEST_P(PageTableTest, TablesComeFromAndGoToTheSourceOfTheMoment) {
+    map(pages_at(area, 1), free_frame);
+    sim::FramePool other(m.ram, FrameRange(Frame(0x1800), FrameCount(16)));
+    table().set_frame_source(other);
+    map(pages_at(area + large, 1), free_frame);
     EXPECT_EQ(other.used(), FrameCount(1));
-    this->unmap(pages_at(area + large, 1));
+    unmap(pages_at(area + large, 1));
     EXPECT_EQ(other.used(), FrameCount(0));
-    this->table().set_frame_source(this->m.frames);
-    this->unmap(pages_at(area, 1));
+    table().set_frame_source(m.frames);
+    unmap(pages_at(area, 1));
 }
 
 }  // namespace

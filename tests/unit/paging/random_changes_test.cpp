@@ -15,32 +15,26 @@ struct Known {
     Attributes attributes;
 };
 
-template <class W>
-class RandomChangesTest : public PagingTest<W> {
+class RandomChangesTest : public EveryWay {
   protected:
     // Six root entries' worth of pages, of which operations concern runs of every size.
-    static constexpr uint64_t first_page = area / page_size;
-    static constexpr uint64_t page_total = 6 * 1024;
+    const uint64_t first_page = area / page_size;
+    const uint64_t page_total = 6 * large_pages;
 
     uint64_t random(uint64_t limit) { return random_() % limit; }
     bool once_in(uint64_t n) { return random(n) == 0; }
 
     PageRange random_pages() {
-        const uint64_t edges[] = {0, 1024, 2048, 3072, 4096, 5120};
-        uint64_t begin = once_in(2) ? edges[random(6)] : random(page_total);
+        uint64_t begin = once_in(2) ? large_pages * random(6) : random(page_total);
         if (once_in(4) && begin > 0) --begin;
         uint64_t count = once_in(3) ? 1 + random(3) : 1 + random(once_in(2) ? 64 : 2500);
-        if (once_in(3)) count = 1024 * (1 + random(2));
+        if (once_in(3)) count = large_pages * (1 + random(2));
         count = std::min(count, page_total - begin);
         return PageRange(Page(first_page + begin), PageCount(count));
     }
     Attributes random_attributes() {
         const unsigned rights = 1 + 2 * static_cast<unsigned>(random(16));
         return {static_cast<Protection>(rights), static_cast<MemoryType>(random(5))};
-    }
-    static Attributes granted(Attributes attributes) {
-        attributes.protection = attributes.protection | Protection::execute;
-        return attributes;
     }
     uint64_t address(uint64_t page) const { return page * page_size; }
 
@@ -58,11 +52,14 @@ class RandomChangesTest : public PagingTest<W> {
     static bool is_not_present(const Known* known) { return known == nullptr || !known->present; }
 
     void map_some() {
-        const PageRange pages = this->random_pages();
+        const PageRange pages = random_pages();
         uint64_t frame = 0x2000 + random(0x1000);
-        if (once_in(2)) frame = (frame & ~uint64_t{1023}) | (pages.first().value() & 1023);
+        if (once_in(2)) {
+            const uint64_t inside = large_pages - 1;
+            frame = (frame & ~inside) | (pages.first().value() & inside);
+        }
         const Attributes attributes = random_attributes();
-        auto mapped = this->table().map(pages, Frame(frame), attributes);
+        auto mapped = table().map(pages, Frame(frame), attributes);
         const auto taken = find(pages, is_known);
         ASSERT_EQ(mapped.ok(), !taken);
         if (taken) {
@@ -70,12 +67,13 @@ class RandomChangesTest : public PagingTest<W> {
             return;
         }
         for (const Page page : pages)
-            known_[page.value()] = Known{true, frame++, 0, granted(attributes)};
+            known_[page.value()] =
+                Known{true, frame++, 0, {granted(attributes.protection), attributes.type}};
     }
     void park_some() {
-        const PageRange pages = this->random_pages();
-        const uint64_t payload = random(this->table().payload_limit());
-        const Status parked = this->table().park(pages, payload);
+        const PageRange pages = random_pages();
+        const uint64_t payload = random(table().payload_limit());
+        const Status parked = table().park(pages, payload);
         const auto taken = find(pages, is_known);
         ASSERT_EQ(parked.ok(), !taken);
         if (taken) return;
@@ -83,46 +81,46 @@ class RandomChangesTest : public PagingTest<W> {
             known_[page.value()] = Known{false, 0, payload, {}};
     }
     void unmap_some() {
-        const PageRange pages = this->random_pages();
+        const PageRange pages = random_pages();
         const Holes holes = once_in(4) ? Holes::refuse : Holes::skip;
-        auto unmapped = this->table().unmap(pages, UnmappedFrames::keep, holes);
+        auto unmapped = table().unmap(pages, UnmappedFrames::keep, holes);
         const auto hole = find(pages, is_hole);
         if (hole && holes == Holes::refuse) {
             ASSERT_EQ(unmapped.failure(), (Failure{Error::not_mapped, address(*hole)}));
             return;
         }
         ASSERT_TRUE(unmapped.ok());
-        unmapped->spend(this->m.tlb);
+        unmapped->spend(m.tlb);
         for (const Page page : pages)
             known_.erase(page.value());
     }
     void protect_some() {
-        const PageRange pages = this->random_pages();
+        const PageRange pages = random_pages();
         const Protection protection = random_attributes().protection;
         const Holes holes = once_in(2) ? Holes::refuse : Holes::skip;
-        auto changed = this->table().protect(pages, protection, holes);
+        auto changed = table().protect(pages, protection, holes);
         const auto hole = find(pages, is_not_present);
         if (hole && holes == Holes::refuse) {
             ASSERT_EQ(changed.failure(), (Failure{Error::not_mapped, address(*hole)}));
             return;
         }
         ASSERT_TRUE(changed.ok());
-        changed->spend(this->m.tlb);
+        changed->spend(m.tlb);
         for (const Page page : pages) {
             const auto known = known_.find(page.value());
             if (known != known_.end() && known->second.present)
-                known->second.attributes.protection = protection | Protection::execute;
+                known->second.attributes.protection = granted(protection);
         }
     }
     // Neither changes what is mapped.
     void split_some() {
-        auto changed = this->table().split(this->random_pages());
+        auto changed = table().split(random_pages());
         ASSERT_TRUE(changed.ok());
-        changed->spend(this->m.tlb);
+        changed->spend(m.tlb);
     }
     void merge_some() {
-        auto changed = this->table().merge(at(address(first_page + random(page_total))));
-        if (changed.ok()) changed->spend(this->m.tlb);
+        auto changed = table().merge(at(address(first_page + random(page_total))));
+        if (changed.ok()) changed->spend(m.tlb);
     }
     // An entry may cover more pages than one; each is checked.
     void check(const Translation& found, uint64_t page) {
@@ -142,39 +140,39 @@ class RandomChangesTest : public PagingTest<W> {
     }
     void query_some() {
         const uint64_t page = first_page + random(page_total);
-        const auto found = this->table().query(at(address(page) + random(page_size)));
+        const auto found = table().query(at(address(page) + random(page_size)));
         ASSERT_TRUE(found.ok());
         check(*found, page);
         const auto known = known_.find(page);
-        const auto seen = this->look(address(page));
+        const auto seen = look(address(page));
         ASSERT_EQ(seen.has_value(), known != known_.end() && known->second.present);
         if (seen) {
             ASSERT_EQ(seen->physical(address(page)), address(known->second.frame));
         }
-        if (this->is_active) probe(page, known == known_.end() ? nullptr : &known->second);
+        if (is_active()) probe(page, known == known_.end() ? nullptr : &known->second);
     }
     // What the CPU itself does there.
     void probe(uint64_t page, const Known* known) {
         const bool mapped = known != nullptr && known->present;
-        const auto loaded = this->m.machine.template probe_load<uint32_t>(address(page));
+        const auto loaded = m.machine.probe_load<uint32_t>(address(page));
         ASSERT_EQ(loaded.ok(), mapped) << std::hex << page;
         const bool writable = mapped && has(known->attributes.protection, Protection::write);
         const uint32_t value = static_cast<uint32_t>(random_());
-        const auto stored = this->m.machine.template probe_store<uint32_t>(address(page), value);
+        const auto stored = m.machine.probe_store<uint32_t>(address(page), value);
         ASSERT_EQ(stored.ok(), writable) << std::hex << page;
         if (!writable) return;
-        ASSERT_EQ(this->m.table(Frame(known->frame))[0], value);
-        ASSERT_TRUE(this->query(address(page)).dirty);
+        ASSERT_EQ(m.words(Frame(known->frame))[0], value);
+        ASSERT_TRUE(query(address(page)).dirty);
     }
     void check_all() {
-        ASSERT_TRUE(this->table().validate().ok());
+        ASSERT_TRUE(table().validate().ok());
         uint64_t next = first_page;
         const auto empty_until = [&](uint64_t page) {
             for (; next < page; ++next)
                 ASSERT_EQ(known_.count(next), 0u) << std::hex << next;
         };
         const PageRange all = pages_at(area, page_total);
-        ASSERT_TRUE(this->table()
+        ASSERT_TRUE(table()
                         .walk(all,
                               [&](const Translation& found) {
                                   empty_until(found.pages.first().value());
@@ -185,9 +183,8 @@ class RandomChangesTest : public PagingTest<W> {
                               })
                         .ok());
         empty_until(first_page + page_total);
-        for (const auto& stale : this->m.machine.stale_entries()) {
-            const auto index = static_cast<unsigned>(stale.cached.page >> 22);
-            ASSERT_TRUE(!stale.harmful || this->access().keeps(index)) << sim::to_string(stale);
+        for (const auto& stale : m.machine.stale_entries()) {
+            ASSERT_TRUE(!stale.harmful || access_keeps(stale.cached.page)) << sim::to_string(stale);
         }
     }
     void step() {
@@ -214,19 +211,19 @@ class RandomChangesTest : public PagingTest<W> {
     std::mt19937_64 random_;
     std::map<uint64_t, Known> known_;
 };
-TYPED_TEST_SUITE(RandomChangesTest, AllWays, WayNames);
+INSTANTIATE_TEST_SUITE_P(Ways, RandomChangesTest, testing::ValuesIn(all_ways()), name_of);
 
-TYPED_TEST(RandomChangesTest, AgreeWithTheOracle) {
+TEST_P(RandomChangesTest, AgreeWithTheOracle) {
     for (uint64_t seed = 1; seed <= 2; ++seed) {
-        this->random_.seed(seed);
-        for (int i = 0; i < 250 && !this->HasFatalFailure(); ++i) {
+        random_.seed(seed);
+        for (int i = 0; i < 250 && !HasFatalFailure(); ++i) {
             SCOPED_TRACE(testing::Message() << "seed " << seed << ", step " << i);
-            this->step();
-            if (i % 50 == 49) this->check_all();
+            step();
+            if (i % 50 == 49) check_all();
         }
     }
-    this->unmap(pages_at(area, this->page_total), UnmappedFrames::keep, Holes::skip);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_);
+    unmap(pages_at(area, page_total), UnmappedFrames::keep, Holes::skip);
+    EXPECT_EQ(table().table_frames(), tables_before_);
 }
 
 }  // namespace

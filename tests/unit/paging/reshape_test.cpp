@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Large pages split and merged by request, and accessed and dirty harvested.
+#include "quire/paging/format_page_table.hpp"
 #include "quire/paging/x86_64.hpp"
 #include "quire/paging/x86_pae.hpp"
 #include "unit/paging/paging_fixture.hpp"
@@ -7,26 +8,24 @@
 namespace quire::paging_test {
 namespace {
 
-constexpr uint64_t large = uint64_t{4} << 20;
-constexpr uint32_t accessed = 0x20;
-constexpr uint32_t dirty = 0x40;
+constexpr uint64_t accessed = 0x20;
+constexpr uint64_t dirty = 0x40;
 
-template <class W>
-class ReshapeTest : public PagingTest<W> {
+class ReshapeTest : public EveryWay {
   protected:
     void split(const PageRange& pages) {
-        auto change = this->table().split(pages);
+        auto change = table().split(pages);
         ASSERT_TRUE(change.ok()) << to_string(change.error());
-        change->spend(this->m.tlb);
+        change->spend(m.tlb);
     }
     // A large page at the area's start, in single pages.
     void map_apart() {
-        this->map(pages_at(area, 1024), free_frame);
+        map(pages_at(area, large_pages), free_frame);
         split(pages_at(area, 1));
-        ASSERT_EQ(this->query(area).pages.count(), PageCount(1));
+        ASSERT_EQ(query(area).pages.count(), PageCount(1));
     }
     Failure merge_failure(uint64_t address) {
-        auto change = this->table().merge(at(address));
+        auto change = table().merge(at(address));
         EXPECT_FALSE(change.ok());
         if (!change.ok()) return change.failure();
         change->spend_unused();
@@ -40,7 +39,7 @@ class ReshapeTest : public PagingTest<W> {
     };
     std::vector<Seen> harvest(const PageRange& pages, std::optional<PageRange> flushed) {
         std::vector<Seen> seen;
-        auto change = this->table().harvest(pages, [&](const Translation& found) {
+        auto change = table().harvest(pages, [&](const Translation& found) {
             seen.push_back({address_of(found.pages.first()).value(), found.pages.count().value(),
                             found.accessed, found.dirty});
         });
@@ -50,190 +49,192 @@ class ReshapeTest : public PagingTest<W> {
         if (flushed && !change->empty()) {
             EXPECT_EQ(change->request().pages, *flushed);
         }
-        change->spend(this->m.tlb);
+        change->spend(m.tlb);
         return seen;
     }
 };
-TYPED_TEST_SUITE(ReshapeTest, AllWays, WayNames);
+INSTANTIATE_TEST_SUITE_P(Ways, ReshapeTest, testing::ValuesIn(all_ways()), name_of);
 
-TYPED_TEST(ReshapeTest, SplitsWhatReachesAcrossTheEnds) {
-    this->map(pages_at(area, 3 * 1024), free_frame);
-    const PageRange middle = pages_at(area + page_size, 3 * 1024 - 2);
-    auto change = this->table().split(middle);
+TEST_P(ReshapeTest, SplitsWhatReachesAcrossTheEnds) {
+    map(pages_at(area, 3 * large_pages), free_frame);
+    const PageRange middle = pages_at(area + page_size, 3 * large_pages - 2);
+    auto change = table().split(middle);
     ASSERT_TRUE(change.ok());
-    EXPECT_EQ(change->request().pages, pages_at(area, 3 * 1024));
-    change->spend(this->m.tlb);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_ + FrameCount(2));
-    EXPECT_EQ(this->query(area).pages.count(), PageCount(1));
-    EXPECT_EQ(this->query(area + large).pages.count(), PageCount(1024));
-    EXPECT_EQ(this->query(area + 2 * large).pages.count(), PageCount(1));
-    for (const uintptr_t i : {0u, 1u, 1023u, 1024u, 2047u, 2048u, 3070u, 3071u})
-        EXPECT_EQ(this->frame_behind(area + i * page_size), free_frame.value() + i);
+    EXPECT_EQ(change->request().pages, pages_at(area, 3 * large_pages));
+    change->spend(m.tlb);
+    EXPECT_EQ(table().table_frames(), tables_before_ + FrameCount(2));
+    EXPECT_EQ(query(area).pages.count(), PageCount(1));
+    EXPECT_EQ(query(area + large).pages.count(), PageCount(large_pages));
+    EXPECT_EQ(query(area + 2 * large).pages.count(), PageCount(1));
+    for (const uintptr_t i : {uintptr_t{0}, uintptr_t{1}, large_pages - 1, large_pages,
+                              2 * large_pages - 1, 2 * large_pages, 3 * large_pages - 1})
+        EXPECT_EQ(frame_behind(area + i * page_size), free_frame.value() + i);
     // What follows needs no table.
-    this->m.frames.fail_from(1);
-    this->unmap(middle);
-    EXPECT_EQ(this->m.frames.requests(), 0u);
-    this->m.frames.never_fail();
-    this->unmap(pages_at(area, 3 * 1024), UnmappedFrames::keep, Holes::skip);
+    m.frames.fail_from(1);
+    unmap(middle);
+    EXPECT_EQ(m.frames.requests(), 0u);
+    m.frames.never_fail();
+    unmap(pages_at(area, 3 * large_pages), UnmappedFrames::keep, Holes::skip);
 }
 
-TYPED_TEST(ReshapeTest, SplitsOneThatReachesAcrossBothEnds) {
-    this->map(pages_at(area, 1024), free_frame);
-    this->split(pages_at(area + 5 * page_size, 1));
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_ + FrameCount(1));
-    EXPECT_EQ(this->frame_behind(area + 6 * page_size), free_frame.value() + 6);
-    this->unmap(pages_at(area, 1024));
+TEST_P(ReshapeTest, SplitsOneThatReachesAcrossBothEnds) {
+    map(pages_at(area, large_pages), free_frame);
+    split(pages_at(area + 5 * page_size, 1));
+    EXPECT_EQ(table().table_frames(), tables_before_ + FrameCount(1));
+    EXPECT_EQ(frame_behind(area + 6 * page_size), free_frame.value() + 6);
+    unmap(pages_at(area, large_pages));
 }
 
-TYPED_TEST(ReshapeTest, SplitsNothingWhereEntriesEndWithTheRange) {
-    this->map(pages_at(area, 1024 + 3), free_frame);
-    const auto before = this->dump();
-    auto change = this->table().split(pages_at(area, 1024));
+TEST_P(ReshapeTest, SplitsNothingWhereEntriesEndWithTheRange) {
+    map(pages_at(area, large_pages + 3), free_frame);
+    const auto before = dump();
+    auto change = table().split(pages_at(area, large_pages));
     ASSERT_TRUE(change.ok());
     EXPECT_TRUE(change->empty());
-    ASSERT_TRUE(this->table().split(pages_at(area + large + page_size, 5 * 1024)).ok());
-    EXPECT_EQ(this->dump(), before);
-    this->unmap(pages_at(area, 1024 + 3));
+    ASSERT_TRUE(table().split(pages_at(area + large + page_size, 5 * large_pages)).ok());
+    EXPECT_EQ(dump(), before);
+    unmap(pages_at(area, large_pages + 3));
 }
 
-TYPED_TEST(ReshapeTest, SplitsPayloads) {
-    ASSERT_TRUE(this->table().park(pages_at(area, 1024), 77).ok());
-    auto change = this->table().split(pages_at(area, 2));
+TEST_P(ReshapeTest, SplitsPayloads) {
+    ASSERT_TRUE(table().park(pages_at(area, large_pages), 77).ok());
+    auto change = table().split(pages_at(area, 2));
     ASSERT_TRUE(change.ok());
     EXPECT_TRUE(change->empty());
-    EXPECT_EQ(this->query(area + 4 * page_size).payload, 77u);
-    EXPECT_EQ(this->query(area).pages.count(), PageCount(1));
-    this->unmap(pages_at(area, 1024));
+    EXPECT_EQ(query(area + 4 * page_size).payload, 77u);
+    EXPECT_EQ(query(area).pages.count(), PageCount(1));
+    unmap(pages_at(area, large_pages));
 }
 
-TYPED_TEST(ReshapeTest, SplitRefuses) {
-    this->map(pages_at(area, 2 * 1024), free_frame);
-    EXPECT_EQ(this->table().split(pages_at(area, 0)).failure(), (Failure{Error::zero_size, area}));
-    const PageRange past = PageRange(this->table().reach().last(), PageCount(1));
-    EXPECT_EQ(this->table().split(PageRange::between(page_at(0), past.last())).ok(),
-              this->table().reach().contains(page_at(0)));
-    const PageRange beyond(Page(0x100000), PageCount(1));
-    if (Page::highest > 0xfffff) {
-        EXPECT_EQ(this->table().split(beyond).error(), Error::out_of_range);
-    }
-    const auto before = this->dump();
+TEST_P(ReshapeTest, SplitRefuses) {
+    map(pages_at(area, 2 * large_pages), free_frame);
+    EXPECT_EQ(table().split(pages_at(area, 0)).failure(), (Failure{Error::zero_size, area}));
+    const PageRange past = PageRange(table().reach().last(), PageCount(1));
+    EXPECT_EQ(table().split(PageRange::between(page_at(0), past.last())).ok(),
+              table().reach().contains(page_at(0)));
+    const PageRange outside(page_outside(), PageCount(1));
+    EXPECT_EQ(table().split(outside).error(), Error::out_of_range);
+    const auto before = dump();
     for (const uint64_t n : {1u, 2u}) {
-        const auto outstanding = this->m.frames.outstanding_frames();
-        this->m.frames.fail_at(n);
-        auto change = this->table().split(pages_at(area + page_size, 2 * 1024 - 2));
+        const auto outstanding = m.frames.outstanding_frames();
+        m.frames.fail_at(n);
+        auto change = table().split(pages_at(area + page_size, 2 * large_pages - 2));
         ASSERT_EQ(change.error(), Error::out_of_frames);
-        this->m.frames.never_fail();
-        EXPECT_EQ(this->dump(), before);
-        EXPECT_EQ(this->m.frames.outstanding_frames(), outstanding);
+        m.frames.never_fail();
+        EXPECT_EQ(dump(), before);
+        EXPECT_EQ(m.frames.outstanding_frames(), outstanding);
     }
-    this->unmap(pages_at(area, 2 * 1024));
+    unmap(pages_at(area, 2 * large_pages));
 }
 
-TYPED_TEST(ReshapeTest, MergesWhatWasSplit) {
-    const auto outstanding = this->m.frames.outstanding_frames();
-    this->map_apart();
-    const Frame table(this->root_entry(area) >> 12);
-    this->leaf_entry(area + 3 * page_size) |= accessed;
-    auto change = this->table().merge(at(area + 1000 * page_size));
+TEST_P(ReshapeTest, MergesWhatWasSplit) {
+    const auto outstanding = m.frames.outstanding_frames();
+    map_apart();
+    const Frame apart = table_in(large_entry(area));
+    leaf_entry(area + 3 * page_size) |= accessed;
+    auto change = table().merge(at(area + (large_pages - 9) * page_size));
     ASSERT_TRUE(change.ok());
-    EXPECT_EQ(change->request().pages, pages_at(area, 1024));
-    EXPECT_EQ(this->query(area).pages.count(), PageCount(1024));
-    EXPECT_TRUE(this->query(area).accessed);
-    EXPECT_FALSE(this->query(area).dirty);
-    EXPECT_TRUE(this->table().validate().ok());
+    EXPECT_EQ(change->request().pages, pages_at(area, large_pages));
+    EXPECT_EQ(query(area).pages.count(), PageCount(large_pages));
+    EXPECT_TRUE(query(area).accessed);
+    EXPECT_FALSE(query(area).dirty);
+    EXPECT_TRUE(table().validate().ok());
     // Until it is flushed, a CPU may mark entries of the old table.
-    this->m.table(table)[4] |= dirty;
-    EXPECT_EQ(this->merge_failure(area).error, Error::busy);
-    EXPECT_EQ(this->table().unmap(pages_at(area, 1)).error(), Error::busy);
-    change->spend(this->m.tlb);
-    EXPECT_TRUE(this->query(area).dirty);
-    EXPECT_EQ(this->table().table_frames(), this->tables_before_);
-    EXPECT_EQ(this->m.frames.outstanding_frames(), outstanding);
-    EXPECT_EQ(this->frame_behind(area + 1000 * page_size), free_frame.value() + 1000);
-    this->unmap(pages_at(area, 1024));
+    leaf_entry_in(apart, 4) |= dirty;
+    EXPECT_EQ(merge_failure(area).error, Error::busy);
+    EXPECT_EQ(table().unmap(pages_at(area, 1)).error(), Error::busy);
+    change->spend(m.tlb);
+    EXPECT_TRUE(query(area).dirty);
+    EXPECT_EQ(table().table_frames(), tables_before_);
+    EXPECT_EQ(m.frames.outstanding_frames(), outstanding);
+    EXPECT_EQ(frame_behind(area + (large_pages - 9) * page_size),
+              free_frame.value() + large_pages - 9);
+    unmap(pages_at(area, large_pages));
 }
 
-TYPED_TEST(ReshapeTest, MarksAreNotLostWhenAMergedPageIsSplitAtOnce) {
-    this->map_apart();
-    const Frame table(this->root_entry(area) >> 12);
-    auto change = this->table().merge(at(area));
+TEST_P(ReshapeTest, MarksAreNotLostWhenAMergedPageIsSplitAtOnce) {
+    map_apart();
+    const Frame apart = table_in(large_entry(area));
+    auto change = table().merge(at(area));
     ASSERT_TRUE(change.ok());
-    this->m.table(table)[4] |= dirty;
-    this->split(pages_at(area, 1));
-    change->spend(this->m.tlb);
-    EXPECT_TRUE(this->query(area + 4 * page_size).dirty);
-    this->unmap(pages_at(area, 1024));
+    leaf_entry_in(apart, 4) |= dirty;
+    split(pages_at(area, 1));
+    change->spend(m.tlb);
+    EXPECT_TRUE(query(area + 4 * page_size).dirty);
+    unmap(pages_at(area, large_pages));
 }
 
-TYPED_TEST(ReshapeTest, MergeRefuses) {
-    this->map_apart();
+TEST_P(ReshapeTest, MergeRefuses) {
+    map_apart();
     const auto refused = [&](Error error, uint64_t address) {
-        const auto before = this->dump();
-        EXPECT_EQ(this->merge_failure(area + 8 * page_size), (Failure{error, address}));
-        EXPECT_EQ(this->dump(), before);
+        const auto before = dump();
+        EXPECT_EQ(merge_failure(area + 8 * page_size), (Failure{error, address}));
+        EXPECT_EQ(dump(), before);
     };
-    this->unmap(pages_at(area + 7 * page_size, 1));
+    unmap(pages_at(area + 7 * page_size, 1));
     refused(Error::not_mapped, area + 7 * page_size);
-    this->map(pages_at(area + 7 * page_size, 1), free_frame);
+    map(pages_at(area + 7 * page_size, 1), free_frame);
     refused(Error::misaligned, area + 7 * page_size);
-    this->unmap(pages_at(area + 7 * page_size, 1));
-    this->map(pages_at(area + 7 * page_size, 1), free_frame + FrameCount(7), {read_only});
+    unmap(pages_at(area + 7 * page_size, 1));
+    map(pages_at(area + 7 * page_size, 1), free_frame + FrameCount(7), {read_only});
     refused(Error::misaligned, area + 7 * page_size);
-    this->unmap(pages_at(area, 1));
+    unmap(pages_at(area, 1));
     refused(Error::not_mapped, area);
-    this->unmap(pages_at(area, 1024), UnmappedFrames::keep, Holes::skip);
-    this->map(pages_at(area, 1024), free_frame + FrameCount(1));
+    unmap(pages_at(area, large_pages), UnmappedFrames::keep, Holes::skip);
+    map(pages_at(area, large_pages), free_frame + FrameCount(1));
     refused(Error::misaligned, area);
-    this->unmap(pages_at(area, 1024));
+    unmap(pages_at(area, large_pages));
 
-    this->map(pages_at(area, 1024), free_frame);
-    EXPECT_EQ(this->merge_failure(area), (Failure{Error::unsupported, area}));
-    this->unmap(pages_at(area, 1024));
-    if (Page::highest > 0xfffff) {
-        const uint64_t beyond = uint64_t{1} << 32;
-        EXPECT_EQ(this->merge_failure(beyond), (Failure{Error::out_of_range, beyond}));
-    }
+    map(pages_at(area, large_pages), free_frame);
+    // With 1 GiB pages, that table could be one, if it were full.
+    const uint64_t gigabyte = area & ~uint64_t{0x3fffffff};
+    EXPECT_EQ(merge_failure(area), mode.kind == Mode::Kind::x86_64
+                                       ? (Failure{Error::not_mapped, gigabyte})
+                                       : (Failure{Error::unsupported, area}));
+    unmap(pages_at(area, large_pages));
+    const uint64_t outside = address_of(page_outside()).value();
+    EXPECT_EQ(merge_failure(outside), (Failure{Error::out_of_range, outside}));
 }
 
-TYPED_TEST(ReshapeTest, HarvestsMarks) {
-    this->map(pages_at(area, 4), free_frame);
-    this->map(pages_at(area + large, 1024), free_frame);
-    ASSERT_TRUE(this->table().park(pages_at(area + 4 * page_size, 1), 9).ok());
-    using Mark = typename TestFixture::Seen;
-    const PageRange all = pages_at(area, 2 * 1024);
-    EXPECT_TRUE(this->harvest(all, std::nullopt).empty());
-    this->leaf_entry(area + page_size) |= accessed;
-    this->leaf_entry(area + 3 * page_size) |= accessed | dirty;
-    this->m.table(this->table().root())[(area + large) >> 22] |= dirty;
+TEST_P(ReshapeTest, HarvestsMarks) {
+    map(pages_at(area, 4), free_frame);
+    map(pages_at(area + large, large_pages), free_frame);
+    ASSERT_TRUE(table().park(pages_at(area + 4 * page_size, 1), 9).ok());
+    using Mark = Seen;
+    const PageRange all = pages_at(area, 2 * large_pages);
+    EXPECT_TRUE(harvest(all, std::nullopt).empty());
+    leaf_entry(area + page_size) |= accessed;
+    leaf_entry(area + 3 * page_size) |= accessed | dirty;
+    large_entry(area + large) |= dirty;
     const std::vector<Mark> first{{area + page_size, 1, true, false}};
-    EXPECT_EQ(this->harvest(pages_at(area, 2), pages_at(area + page_size, 1)), first);
+    EXPECT_EQ(harvest(pages_at(area, 2), pages_at(area + page_size, 1)), first);
     const std::vector<Mark> rest{{area + 3 * page_size, 1, true, true},
-                                 {area + large, 1024, false, true}};
-    const PageRange concerned = pages_at(area + 3 * page_size, 1021 + 1024);
-    EXPECT_EQ(this->harvest(pages_at(area, 1025), concerned), rest);
-    EXPECT_TRUE(this->harvest(all, std::nullopt).empty());
-    EXPECT_EQ(this->frame_behind(area + page_size), free_frame.value() + 1);
-    this->unmap(all, UnmappedFrames::keep, Holes::skip);
+                                 {area + large, large_pages, false, true}};
+    const PageRange concerned = pages_at(area + 3 * page_size, large_pages - 3 + large_pages);
+    EXPECT_EQ(harvest(pages_at(area, large_pages + 1), concerned), rest);
+    EXPECT_TRUE(harvest(all, std::nullopt).empty());
+    EXPECT_EQ(frame_behind(area + page_size), free_frame.value() + 1);
+    unmap(all, UnmappedFrames::keep, Holes::skip);
 }
 
-TYPED_TEST(ReshapeTest, ACpuMarksAgainWhatWasHarvested) {
-    if (!this->is_active) return;
-    this->map(pages_at(area, 1), free_frame);
+TEST_P(ReshapeTest, ACpuMarksAgainWhatWasHarvested) {
+    if (!is_active()) return;
+    map(pages_at(area, 1), free_frame);
     for (int round = 0; round < 3; ++round) {
-        ASSERT_TRUE(this->m.machine.template probe_store<uint32_t>(area, 1).ok());
-        EXPECT_EQ(this->harvest(pages_at(area, 1), pages_at(area, 1)).size(), 1u) << round;
+        ASSERT_TRUE(m.machine.probe_store<uint32_t>(area, 1).ok());
+        EXPECT_EQ(harvest(pages_at(area, 1), pages_at(area, 1)).size(), 1u) << round;
     }
-    this->unmap(pages_at(area, 1));
+    unmap(pages_at(area, 1));
 }
 
-TYPED_TEST(ReshapeTest, HarvestRefuses) {
+TEST_P(ReshapeTest, HarvestRefuses) {
     const auto none = [](const Translation&) { FAIL(); };
-    EXPECT_EQ(this->table().harvest(pages_at(area, 0), none).error(), Error::zero_size);
-    if (Page::highest > 0xfffff) {
-        const PageRange beyond(Page(0x100000), PageCount(1));
-        EXPECT_EQ(this->table().harvest(beyond, none).error(), Error::out_of_range);
-    }
+    EXPECT_EQ(table().harvest(pages_at(area, 0), none).error(), Error::zero_size);
+    const PageRange outside(page_outside(), PageCount(1));
+    EXPECT_EQ(table().harvest(outside, none).error(), Error::out_of_range);
 }
+
+constexpr uint64_t area = 0x40000000;
 
 // Formats of more than two levels, step by step from the largest page to single ones and back.
 template <class Format>

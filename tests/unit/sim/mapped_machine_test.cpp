@@ -489,10 +489,10 @@ TEST_F(MappedMachineTest, MachinesDoNotMix) {
 
 TEST_F(MappedMachineTest, OneAfterTheOtherAtAChosenPlace) {
     MappedShape shape;
-    shape.bias = 0x3000'0000'0000;
+    shape.host_address = 0x3000'0000'0000;
     for (int i = 0; i < 3; ++i) {
         MappedMachine other(ram, shape);
-        EXPECT_EQ(other.bias(), shape.bias);
+        EXPECT_EQ(other.bias(), shape.host_address);
         *other.pointer<volatile int>(0x200000) = i;
         EXPECT_EQ(*ram.as<int>(0x200000), i);
     }

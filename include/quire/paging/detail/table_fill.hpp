@@ -65,16 +65,18 @@ Status FormatPageTable<Format, Access>::destroy() {
     size_t count = 0;
     {
         const Session session = bytes_.begin();
+        const unsigned root_level = bytes_.root_level();
         Tour tour(bytes_);
         tour.start(format().pages());
         for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
              step = tour.next(session)) {
             if (!step.ok()) return step.failure();
-            if (*step == detail::TourStep::leave) {
-                tables[count++] = tour.table();
-            } else if (!bytes_.is_fixed(tour.level())) {
-                return Failure{Error::in_use, address_of(tour.slot().first()).value()};
-            }
+            const bool leaves = *step == detail::TourStep::leave;
+            if (!leaves && tour.kind() == EntryKind::table) continue;
+            if (!leaves) return Failure{Error::in_use, address_of(tour.slot().first()).value()};
+            const bool is_ours = tour.level() == root_level || bytes_.is_fixed(tour.level() + 1);
+            if (!is_ours) return Failure{Error::in_use, address_of(tour.first()).value()};
+            tables[count++] = tour.table();
         }
     }
     // Only now, when the session is over and the access has let go of the root.
