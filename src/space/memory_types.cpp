@@ -6,7 +6,8 @@ namespace quire {
 
 Status SpaceCore::check_memory_type(const FrameRange& frames, MemoryType type) const {
     if (frames.empty()) return {};
-    if (const Region* const other = regions_.with_other_type(frames, type)) {
+    const Region* const other = regions_.with_other_type(frames, type);
+    if (other != nullptr) {
         return Failure{Error::in_use, address_of(max(other->first_frame, frames.first())).value()};
     }
     return check_direct_map(frames, type);
