@@ -51,6 +51,19 @@ class FormatPageTable final : public PageTable {
     // frees the other tables), busy (an invalidation is not spent), out_of_range.
     Status destroy();
 
+    // Makes the root entries that decide about the pages, whole, lead to tables that stay as long
+    // as this page table, so that other roots can have the same entries: the kernel's half, which
+    // is never changed twice. Tables are made where there are none (x86-64: 4 KiB for each 512 GiB;
+    // x86-32: for each 4 MiB), and large pages of that level are split. Errors, nothing changed:
+    // zero_size, out_of_range, out_of_frames, unreachable; busy (as unmap); in_use (some are shared
+    // already). O(root entries).
+    Result<Invalidation> share(const PageRange& pages);
+    // As create; and the entries that `other` shares lead to its tables in this root as well, with
+    // all that it maps there, now and later. Those pages are not this table's: its own end below
+    // them, in a format that has both. `other` must outlive it, and cannot be destroyed. Further
+    // errors: bad_argument (`other` shares nothing, or has another access, or no page is left).
+    Status create_sharing(FrameSource source, const FormatPageTable& other);
+
     // Makes a root entry lead to the root, for RecursiveSlot; before the table becomes active.
     // Errors: out_of_range (no such entry), already_mapped; nothing changes. O(1).
     Status link_self(unsigned slot)
@@ -220,7 +233,12 @@ class FormatPageTable final : public PageTable {
     bool protect_page(const PageRange& pages, Protection protection, bool& global)
         requires(VisibleTableAccess<Access>);
     void forget_leaf_table() { leaf_number_ = no_leaf_table; }
+    // detail/table_share.hpp
+    [[gnu::noinline]] Status plan_share(const Session& session, const PageRange& pages);
+    [[gnu::noinline]] void fix_root_entries(const Session& session, const PageRange& pages);
+    void copy_shared(const Bytes& other);
     // detail/table_fill.hpp
+    [[gnu::noinline]] Status create_root(FrameSource source, const PageRange& others);
     // Each is a change's own way, for ranges, or called where that is rare.
     [[gnu::always_inline]] inline Result<Invalidation> map_range(const PageRange& pages,
                                                                  Frame first,
@@ -317,4 +335,5 @@ class FormatPageTable final : public PageTable {
 #include "quire/paging/detail/table_look.hpp"
 #include "quire/paging/detail/table_page.hpp"
 #include "quire/paging/detail/table_reshape.hpp"
+#include "quire/paging/detail/table_share.hpp"
 #include "quire/paging/detail/table_unmap.hpp"

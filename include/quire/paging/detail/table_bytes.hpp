@@ -19,7 +19,8 @@ class TableBytes {
     using Opened = remove_const_reference<
         decltype(example().open(example().begin(), example_location()).value())>;
 
-    TableBytes(Access& access, const Format& format) : access_(access), format_(format) {}
+    TableBytes(Access& access, const Format& format)
+        : access_(access), format_(format), pages_(format.pages()) {}
 
     const Format& format() const { return format_; }
     Frame root() const { return root_; }
@@ -47,20 +48,32 @@ class TableBytes {
     }
 
     bool keeps(unsigned root_index) const { return access_.keeps(root_index); }
-    // Whether entries of that level lead to the same tables as long as the page table lives.
+    // Whether all entries of that level lead to the same tables as long as the page table lives.
     bool is_fixed(unsigned level) const {
         return Format::fixed_root_entries != 0 && level == root_level();
     }
+    // Whether the entry for a page does.
+    bool is_fixed(unsigned level, Page page) const {
+        return level == root_level() && (Format::fixed_root_entries != 0 || shared_.contains(page));
+    }
+
+    // The pages that are the page table's own, one run of the format's.
+    const PageRange& pages() const { return pages_; }
+    void set_pages(const PageRange& pages) { pages_ = pages; }
+    // Those whose root entries other roots may have as well; whole root entries.
+    const PageRange& shared() const { return shared_; }
+    void set_shared(const PageRange& pages) { shared_ = pages; }
+    bool has_same_access(const TableBytes& other) const { return &access_ == &other.access_; }
     // An entry of the root through which the table shows itself.
     bool is_recursive(unsigned level, Entry entry) const {
         return level == root_level() && format_.kind(level, entry) == EntryKind::table &&
                format_.frame_of(level, entry) == root_;
     }
 
-    // Of the format's pages, those of the longest run of root entries that the access does not
+    // Of its own pages, those of the longest run of root entries that the access does not
     // keep. O(entries).
     PageRange reach() const {
-        const PageRange all = format_.pages();
+        const PageRange all = pages_;
         unsigned first = Shape::index(all.first(), root_level());
         const unsigned end = Shape::index(all.last(), root_level()) + 1;
         unsigned best_first = first;
@@ -81,6 +94,8 @@ class TableBytes {
     Access& access_;
     Format format_;
     Frame root_;
+    PageRange pages_;
+    PageRange shared_;
 };
 
 }  // namespace quire::detail

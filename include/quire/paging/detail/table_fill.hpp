@@ -20,7 +20,20 @@ template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Status FormatPageTable<Format, Access>::create(FrameSource source) {
     if (table_frames_ != 0) return Failure{Error::in_use, address_of(root()).value()};
-    constexpr size_t tables = 1 + Format::fixed_root_entries;
+    bytes_.set_pages(format().pages());
+    return create_root(source, PageRange());
+}
+
+// A root, and the tables that it always leads to but for those of other pages.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Status FormatPageTable<Format, Access>::create_root(FrameSource source, const PageRange& others) {
+    const auto is_own = [&](unsigned index) {
+        return !others.contains(Shape::first_of_root_entry(format(), index));
+    };
+    size_t tables = 1;
+    for (unsigned index = 0; index < Format::fixed_root_entries; ++index)
+        tables += is_own(index) ? 1 : 0;
     const Session session = bytes_.begin();
     Status reserved = reserve_.reserve(session, source, tables - 1);
     if (reserved.ok()) reserved = reserve_.reserve_root(session, source);
@@ -31,6 +44,7 @@ Status FormatPageTable<Format, Access>::create(FrameSource source) {
     const Frame root = reserve_.take(session);
     clear_table(session, root);
     for (unsigned index = 0; index < Format::fixed_root_entries; ++index) {
+        if (!is_own(index)) continue;
         const Frame table = reserve_.take(session);
         clear_table(session, table);
         auto opened = bytes_.open_unlinked(session, root);
@@ -61,13 +75,16 @@ template <PagingFormat Format, class Access>
 Status FormatPageTable<Format, Access>::destroy() {
     if (table_frames_ == 0) return Failure{Error::out_of_range};
     if (waiting_ != Waiting::nothing) return Failure{Error::busy, address_of(root()).value()};
+    if (!bytes_.shared().empty()) {
+        return Failure{Error::in_use, address_of(bytes_.shared().first()).value()};
+    }
     Frame tables[1 + Format::fixed_root_entries];  // the root comes last
     size_t count = 0;
     {
         const Session session = bytes_.begin();
         const unsigned root_level = bytes_.root_level();
         Tour tour(bytes_);
-        tour.start(format().pages());
+        tour.start(bytes_.pages());
         for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
              step = tour.next(session)) {
             if (!step.ok()) return step.failure();

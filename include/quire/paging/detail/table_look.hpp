@@ -100,6 +100,7 @@ Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
         return Failure{Error::corrupted, address_of(root).value()};
     }
     source_ = source;
+    bytes_.set_pages(format().pages());
     reach_ = bytes_.reach();
     table_frames_ = tables;
     forget_leaf_table();
@@ -115,15 +116,16 @@ Status FormatPageTable<Format, Access>::validate() const {
     size_t tables = 0;
     size_t live[Format::levels] = {};  // entries of the tables under way that are not vacant
     Tour tour(bytes_);
-    tour.start(format().pages());
+    tour.start(bytes_.pages());
     for (auto step = tour.next(session); !step.ok() || *step != detail::TourStep::end;
          step = tour.next(session)) {
         if (!step.ok()) return step.failure();
         if (*step == detail::TourStep::leave) {
             // A table with nothing in it should have been detached.
-            const bool forgotten =
-                exchange(live[tour.level()], 0) == 0 && tour.link() == detail::TableLink::linked &&
-                tour.level() != bytes_.root_level() && !bytes_.is_fixed(tour.level() + 1);
+            const bool forgotten = exchange(live[tour.level()], 0) == 0 &&
+                                   tour.link() == detail::TableLink::linked &&
+                                   tour.level() != bytes_.root_level() &&
+                                   !bytes_.is_fixed(tour.level() + 1, tour.first());
             if (++tables > table_frames_ || forgotten) {
                 return Failure{Error::corrupted, address_of(tour.first()).value()};
             }

@@ -104,6 +104,7 @@ Result<UnmapInvalidation> FormatPageTable<Format, Access>::merge(VirtualAddress 
     if (level == bytes_.root_level() || !format().can_map_at(level + 1)) {
         return Failure{Error::unsupported, address.value()};
     }
+    if (bytes_.is_fixed(level + 1, page)) return Failure{Error::unsupported, address.value()};
     const Page first = Shape::first_of_table(page, level);
     const auto leaf = merged(&cursor.entry() - Shape::index(page, level), level, first);
     if (!leaf.ok()) return leaf.failure();

@@ -62,7 +62,7 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
         }
         const Entry entry = cursor.load();
         const EntryKind kind = cursor.kind(entry);
-        const bool stays = !cursor.is_whole() || bytes_.is_fixed(cursor.level());
+        const bool stays = !cursor.is_whole() || bytes_.is_fixed(cursor.level(), cursor.at());
         if (kind == EntryKind::table && stays) {
             cursor.must_descend(entry);
             continue;
@@ -115,7 +115,7 @@ bool FormatPageTable<Format, Access>::detach_vacant_tables(const Session& sessio
     }
     bool detached = false;
     for (unsigned level = cursor.level(); level < bytes_.root_level(); ++level) {
-        if (bytes_.is_fixed(level + 1)) break;
+        if (bytes_.is_fixed(level + 1, page)) break;
         if (!is_vacant_table(session, tables[level], level, page)) break;
         auto opened = bytes_.open(session, tables[level + 1], level + 1, page);
         if (!opened.ok()) trap();
