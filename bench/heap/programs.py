@@ -29,6 +29,20 @@ PERL = """
 my %h; for my $i (1..200000) { my $w = "w" . ($i * 7919 % 50021); push @{$h{$w}}, "$i" x 3; }
 my $n = 0; $n += length(join ",", @{$h{$_}}) for sort keys %h; print "$n\\n";
 """
+RUBY = """
+table = Hash.new { |all, key| all[key] = [] }
+150_000.times { |i| table["w#{i * 7919 % 20_011}"] << "x" * (i % 61) }
+puts table.size, table.values.map { |list| list.join(',').size }.sum
+"""
+# The server is redis-check-rdb under another name; its own benchmark is its load.
+REDIS = r"""
+folder=$(mktemp -d); cd "$folder"
+(exec -a redis-server redis-check-rdb --port 0 --unixsocket "$folder/s" --save '') >log 2>&1 &
+until redis-cli -s s ping >ping 2>&1; do sleep 0.1; done
+redis-benchmark -s s -q -c 20 -n 50000 -r 20000 -d 200 -P 16 -t set,get,lpush,rpop,hset,mset >load 2>&1
+redis-cli -s s info stats | grep -c total_commands
+redis-cli -s s shutdown; wait; rm -r "$folder"
+"""
 SQL = """
 create table t (id integer primary key, name text, value real);
 with recursive c(i) as (select 1 union all select i + 1 from c where i < 120000)
@@ -54,6 +68,8 @@ def programs():
         Program("python3", (real_python(), "-c", PYTHON),
                 settings=(("PYTHONMALLOC", "malloc"), ("PYTHONHASHSEED", "1"))),
         Program("perl", ("perl", "-e", PERL), settings=(("PERL_HASH_SEED", "1"),)),
+        Program("ruby", ("ruby", "-e", RUBY)),
+        *([Program("redis", ("bash", "-c", REDIS))] if shutil.which("redis-check-rdb") else []),
         Program("sqlite3", ("sqlite3", ":memory:"), SQL),
         Program("g++", ("g++", *compile_one)),
         Program("clang++", (toolchain.llvm_tool("clang++"), *compile_one)),
