@@ -84,7 +84,8 @@ wait
 # Each checks what it stored. A fixed number of rounds, so that there is an end.
 STRESS = ["--malloc", "2", "--malloc-ops", "200000", "--bigheap", "1", "--bigheap-ops", "300"]
 STRESS += ["--tree", "1", "--tree-size", "60000", "--tree-ops", "1"]
-STRESS += ["--list", "1", "--list-ops", "20", "--hsearch", "1", "--hsearch-ops", "20", "--verify", "--timeout", "60"]
+STRESS += ["--list", "1", "--list-ops", "20", "--hsearch", "1", "--hsearch-ops", "20"]
+STRESS += ["--verify", "--timeout", "60"]
 
 SQL = """
 create table t(id integer primary key, name text, value real);
