@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "console.hpp"
+#include "heap.hpp"
 #include "machine.hpp"
 
 namespace kernel {
@@ -34,7 +35,7 @@ void measure(const char* name, Operation operation) {
     print("\n");
 }
 
-bool heap_pair(Heap& heap, size_t bytes) {
+bool heap_pair(CpuHeap& heap, size_t bytes) {
     const auto block = heap.allocate(bytes);
     return block.ok() && heap.try_free(*block).ok();
 }
@@ -67,9 +68,9 @@ void bench(quire::KernelMemory& memory) {
         *memory.layout().view.pointer<volatile char>(address_of(pages->first())) = 1;
         return memory.space().unmap(*pages).ok();
     });
-    measure("heap, 16 bytes: allocate and free", [&] { return heap_pair(memory.heap(), 16); });
-    measure("heap, 512 bytes: allocate and free", [&] { return heap_pair(memory.heap(), 512); });
-    measure("heap, 64 KiB: allocate and free", [&] { return heap_pair(memory.heap(), 65536); });
+    measure("heap, 16 bytes: allocate and free", [&] { return heap_pair(heap(), 16); });
+    measure("heap, 512 bytes: allocate and free", [&] { return heap_pair(heap(), 512); });
+    measure("heap, 64 KiB: allocate and free", [&] { return heap_pair(heap(), 65536); });
 }
 
 }  // namespace kernel

@@ -68,6 +68,8 @@ uint64_t cycles();
 // Keeps interrupts away until `restore_interrupts` gets what this returned.
 uint32_t disable_interrupts();
 void restore_interrupts(uint32_t state);
+// Whether this CPU is in an interrupt or fault handler. Any CPU.
+bool in_handler();
 
 // CPUs, numbered from 0, which is the first. Any CPU may ask; there is one until start_cpus.
 inline constexpr unsigned most_cpus = 8;
@@ -86,6 +88,11 @@ void run_on(unsigned cpu, CpuFunction function, void* context);
 void wait_for(unsigned cpu);
 // Calls a function on this CPU with interrupts on, as run_on does.
 void with_interrupts(CpuFunction function, void* context);
+
+// Has the first CPU interrupted so many times a second (19 to 100000), to call a function in the
+// handler. Where there is no timer, it is never called. By the first CPU.
+void start_ticks(unsigned hertz, CpuFunction function, void* context);
+void stop_ticks();
 
 enum class Access { read, write, execute };
 enum class Verdict {

@@ -4,6 +4,7 @@
 
 #include "console.hpp"
 #include "faults.hpp"
+#include "heap.hpp"
 #include "machine.hpp"
 #include "monitor.hpp"
 #include "options.hpp"
@@ -140,7 +141,7 @@ void show_start(quire::KernelMemory& memory) {
     show_heading("Regions of the kernel's address space");
     show_regions(memory.space());
     show_heading("The kernel's heap");
-    show_heap(memory.heap());
+    show_heap(heap());
 }
 
 // True when as many run as were asked for.
@@ -182,6 +183,7 @@ void kernel_main(uint32_t magic, uintptr_t information) {
     if (!started.ok()) stop_for("the memory managers cannot start", started.failure());
     quire::KernelMemory& memory = **started;
     handle_faults_with(memory.space());
+    start_heap(memory);
     show_start(memory);
     bool well = start_cpus(memory, options.cpus);
     show_heading("Where the firmware's usable memory went");

@@ -9,6 +9,7 @@
 #include "bench_heap.hpp"
 #include "console.hpp"
 #include "faults.hpp"
+#include "heap.hpp"
 #include "line_editor.hpp"
 #include "machine.hpp"
 #include "selftest.hpp"
@@ -130,8 +131,8 @@ Next run_regions(quire::KernelMemory& memory, const Words&) {
     return Next::prompt;
 }
 
-Next run_heap(quire::KernelMemory& memory, const Words&) {
-    show_heap(memory.heap());
+Next run_heap(quire::KernelMemory&, const Words&) {
+    show_heap(heap());
     return Next::prompt;
 }
 

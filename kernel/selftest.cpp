@@ -2,6 +2,7 @@
 #include "selftest.hpp"
 
 #include "console.hpp"
+#include "heap.hpp"
 #include "machine.hpp"
 #include "stress.hpp"
 #include "tap.hpp"
@@ -32,12 +33,12 @@ uint64_t record_pages(const AddressSpace& space) {
 // Frames free, in the heap, in page tables and in records: constant while nothing is lost.
 uint64_t accounted(KernelMemory& memory) {
     return memory.frames().counters().free.value() + memory.table().table_frames().value() +
-           memory.heap().counters().committed_bytes / page_size + record_pages(memory.space());
+           heap().counters().committed_bytes / page_size + record_pages(memory.space());
 }
 
 bool all_valid(KernelMemory& memory) {
     return memory.frames().validate().ok() && memory.table().validate().ok() &&
-           memory.space().validate().ok() && memory.heap().validate().ok();
+           memory.space().validate().ok() && heap().validate().ok();
 }
 
 unsigned run_all(KernelMemory& memory, Tap& tap, Span<const SelfTest> tests) {
@@ -54,20 +55,21 @@ bool run_selftests(KernelMemory& memory) {
     Tap tap;
     tap.plan(static_cast<unsigned>(frame_tests().size() + mapping_tests().size() +
                                    rights_tests().size() + heap_tests().size() +
-                                   cpu_tests().size()) +
+                                   cpu_tests().size() + context_tests().size()) +
              own_tests);
     // The first round may fill caches (region nodes, spans) that are kept.
     const bool calm = stress_all(memory);
-    memory.heap().trim();
+    heap().trim();
     const uint64_t before = accounted(memory);
     run_all(memory, tap, frame_tests());
     run_all(memory, tap, mapping_tests());
     run_all(memory, tap, rights_tests());
     run_all(memory, tap, heap_tests());
     run_all(memory, tap, cpu_tests());
+    run_all(memory, tap, context_tests());
     tap.result(calm && stress_all(memory), "random work damages nothing");
     tap.result(all_valid(memory), "every manager's books are in order");
-    memory.heap().trim();
+    heap().trim();
     const uint64_t after = accounted(memory);
     if (after != before) {
         print("# %llu frames before, %llu after\n", static_cast<unsigned long long>(before),

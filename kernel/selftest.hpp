@@ -22,5 +22,6 @@ quire::Span<const SelfTest> mapping_tests();
 quire::Span<const SelfTest> rights_tests();
 quire::Span<const SelfTest> heap_tests();
 quire::Span<const SelfTest> cpu_tests();
+quire::Span<const SelfTest> context_tests();
 
 }  // namespace kernel

@@ -2,6 +2,7 @@
 // Self-tests of what several CPUs share. On one CPU they hold as well.
 #include "console.hpp"
 #include "cpus.hpp"
+#include "heap.hpp"
 #include "machine.hpp"
 #include "page_race.hpp"
 #include "quire/base/atomic.hpp"
@@ -28,10 +29,10 @@ bool every_cpu_answers(KernelMemory& memory) {
         [](void* context) {
             Answers& told = *static_cast<Answers*>(context);
             told.cpus.fetch_or(1u << machine::this_cpu());
-            const auto block = told.memory.heap().allocate(100);
+            const auto block = heap().allocate(100);
             if (!block.ok()) return;
             __builtin_memset(*block, 0x5A, 100);
-            if (told.memory.heap().try_free(*block).ok()) told.heaps.fetch_add(1);
+            if (heap().try_free(*block).ok()) told.heaps.fetch_add(1);
         },
         &answers);
     const unsigned count = machine::cpu_count();

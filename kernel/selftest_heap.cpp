@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "heap.hpp"
 #include "selftest.hpp"
 
 namespace kernel {
@@ -20,10 +21,10 @@ bool filled_with(const unsigned char* bytes, size_t count, int value) {
     return true;
 }
 
-bool blocks_keep_apart(KernelMemory& memory) {
+bool blocks_keep_apart(KernelMemory&) {
     void* blocks[size_count];
     for (size_t i = 0; i < size_count; ++i) {
-        const auto block = memory.heap().allocate(sizes[i]);
+        const auto block = heap().allocate(sizes[i]);
         if (!block.ok()) return false;
         blocks[i] = *block;
         __builtin_memset(blocks[i], static_cast<int>(i), sizes[i]);
@@ -32,62 +33,62 @@ bool blocks_keep_apart(KernelMemory& memory) {
     for (size_t i = 0; i < size_count; ++i) {
         right = right &&
                 filled_with(static_cast<unsigned char*>(blocks[i]), sizes[i], static_cast<int>(i));
-        right = memory.heap().try_free(blocks[i]).ok() && right;
+        right = heap().try_free(blocks[i]).ok() && right;
     }
     return right;
 }
 
-bool blocks_are_aligned(KernelMemory& memory) {
+bool blocks_are_aligned(KernelMemory&) {
     for (size_t alignment = 1; alignment <= 4 * page_size; alignment *= 2) {
-        const auto block = memory.heap().allocate_aligned(40, alignment);
+        const auto block = heap().allocate_aligned(40, alignment);
         if (!block.ok()) return false;
         const bool right = reinterpret_cast<uintptr_t>(*block) % alignment == 0;
-        if (!memory.heap().try_free(*block).ok() || !right) return false;
+        if (!heap().try_free(*block).ok() || !right) return false;
     }
-    return memory.heap().allocate_aligned(40, 3).ok() == false;
+    return heap().allocate_aligned(40, 3).ok() == false;
 }
 
-bool zeroed_blocks_are_zero(KernelMemory& memory) {
+bool zeroed_blocks_are_zero(KernelMemory&) {
     for (const size_t size : sizes) {
-        const auto dirty = memory.heap().allocate(size);
+        const auto dirty = heap().allocate(size);
         if (!dirty.ok()) return false;
         __builtin_memset(*dirty, 0xFF, size);
-        if (!memory.heap().try_free(*dirty).ok()) return false;
-        const auto clean = memory.heap().allocate_zeroed(size);
+        if (!heap().try_free(*dirty).ok()) return false;
+        const auto clean = heap().allocate_zeroed(size);
         if (!clean.ok()) return false;
         const bool zero = filled_with(static_cast<unsigned char*>(*clean), size, 0);
-        if (!memory.heap().try_free(*clean).ok() || !zero) return false;
+        if (!heap().try_free(*clean).ok() || !zero) return false;
     }
     return true;
 }
 
-bool reallocation_keeps_contents(KernelMemory& memory) {
-    auto block = memory.heap().allocate(10);
+bool reallocation_keeps_contents(KernelMemory&) {
+    auto block = heap().allocate(10);
     if (!block.ok()) return false;
     __builtin_memset(*block, 0x42, 10);
     bool right = true;
     constexpr size_t stations[] = {200, 50000, 30};
     for (const size_t size : stations) {
-        const auto moved = memory.heap().reallocate(*block, size);
-        if (!moved.ok()) return memory.heap().try_free(*block).ok() && false;
+        const auto moved = heap().reallocate(*block, size);
+        if (!moved.ok()) return heap().try_free(*block).ok() && false;
         block = *moved;
         right = right && filled_with(static_cast<unsigned char*>(*block), 10, 0x42);
     }
-    return memory.heap().try_free(*block).ok() && right;
+    return heap().try_free(*block).ok() && right;
 }
 
-bool absurd_requests_are_refused(KernelMemory& memory) {
-    const HeapCounters before = memory.heap().counters();
-    const auto half = memory.heap().allocate(SIZE_MAX / 2);
-    const auto all = memory.heap().allocate(SIZE_MAX);
-    const auto zero = memory.heap().allocate(0);
+bool absurd_requests_are_refused(KernelMemory&) {
+    const HeapCounters before = heap().counters();
+    const auto half = heap().allocate(SIZE_MAX / 2);
+    const auto all = heap().allocate(SIZE_MAX);
+    const auto zero = heap().allocate(0);
     const bool right = !half.ok() && !all.ok() && zero.ok();
-    if (zero.ok() && !memory.heap().try_free(*zero).ok()) return false;
-    return right && memory.heap().counters().live_blocks == before.live_blocks;
+    if (zero.ok() && !heap().try_free(*zero).ok()) return false;
+    return right && heap().counters().live_blocks == before.live_blocks;
 }
 
-bool misuse_is_caught(KernelMemory& memory) {
-    Heap& heap = memory.heap();
+bool misuse_is_caught(KernelMemory&) {
+    CpuHeap& heap = kernel::heap();
     const auto block = heap.allocate(64);
     if (!block.ok()) return false;
     auto* const bytes = static_cast<unsigned char*>(*block);
@@ -100,8 +101,8 @@ bool misuse_is_caught(KernelMemory& memory) {
            twice.failure().error == Error::already_free;
 }
 
-bool overruns_are_found(KernelMemory& memory) {
-    Heap& heap = memory.heap();
+bool overruns_are_found(KernelMemory&) {
+    CpuHeap& heap = kernel::heap();
     const auto block = heap.allocate(61);
     if (!block.ok()) return false;
     const auto usable = heap.usable_size(*block);

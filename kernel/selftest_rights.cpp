@@ -3,6 +3,7 @@
 #include "agreement.hpp"
 #include "console.hpp"
 #include "faults.hpp"
+#include "heap.hpp"
 #include "machine.hpp"
 #include "selftest.hpp"
 #include "walk.hpp"
@@ -32,11 +33,11 @@ bool rights_are_told(KernelMemory& memory) {
 
 // Data is executed by the CPU just where the format cannot deny it, and text always.
 bool data_is_not_executed(KernelMemory& memory) {
-    const auto block = memory.heap().allocate(16);
+    const auto block = heap().allocate(16);
     if (!block.ok()) return false;
     *static_cast<volatile uint8_t*>(*block) = machine::return_instruction;
     const bool executed = probe_execute(memory.layout().view.address(*block).value());
-    return memory.heap().try_free(*block).ok() && executed != machine::can_deny_execute();
+    return heap().try_free(*block).ok() && executed != machine::can_deny_execute();
 }
 
 bool cpu_agrees_on_random_layouts(KernelMemory& memory) {

@@ -214,7 +214,7 @@ void show_regions(const AddressSpace& space) {
     });
 }
 
-void show_heap(const Heap& heap) {
+void show_heap(const CpuHeap& heap) {
     const HeapCounters counters = heap.counters();
     print("  live blocks  %9zu   in %s asked for, %s given\n", counters.live_blocks,
           size_text(counters.live_bytes).text, size_text(counters.usable_bytes).text);

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "heap.hpp"
 #include "quire/base/result.hpp"
 #include "quire/kernel_memory.hpp"
 
@@ -20,7 +21,7 @@ void show_repairs(const quire::MemoryMap& map);
 bool show_reservations(const quire::MemoryMap& map, const quire::FrameAllocator& frames);
 void show_frames(const quire::FrameAllocator& frames);
 void show_regions(const quire::AddressSpace& space);
-void show_heap(const quire::Heap& heap);
+void show_heap(const CpuHeap& heap);
 // Addresses, size, protection and memory type, in columns and without a line break.
 void show_range(uint64_t first, uint64_t last, uint64_t bytes, const quire::Attributes& attributes);
 // Every mapping of the page table, neighbours joined in one line: in `full` only where their frames

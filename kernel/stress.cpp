@@ -5,6 +5,7 @@
 
 #include "console.hpp"
 #include "faults.hpp"
+#include "heap.hpp"
 #include "random.hpp"
 #include "show.hpp"
 
@@ -53,12 +54,12 @@ bool intact(const Block& block, size_t size) {
     return true;
 }
 
-void free_block(Heap& heap, Block& block) {
+void free_block(CpuHeap& heap, Block& block) {
     if (!intact(block, block.size) || !heap.try_free(block.bytes).ok()) work.damaged = true;
     block = Block{};
 }
 
-void step_heap(Heap& heap) {
+void step_heap(CpuHeap& heap) {
     Random& random = work.random;
     Block& block = work.blocks[random.below(max_blocks)];
     const size_t size = random_size(random);
@@ -129,18 +130,18 @@ void step_space(quire::KernelMemory& memory) {
 
 void clean_up(quire::KernelMemory& memory) {
     for (Block& block : work.blocks) {
-        if (block.bytes != nullptr) free_block(memory.heap(), block);
+        if (block.bytes != nullptr) free_block(heap(), block);
     }
     for (PageRange& region : work.regions) {
         if (!region.empty() && !memory.space().unmap(region).ok()) work.damaged = true;
         region = PageRange();
     }
-    memory.heap().trim();
+    heap().trim();
 }
 
 bool all_valid(quire::KernelMemory& memory) {
     return memory.frames().validate().ok() && memory.table().validate().ok() &&
-           memory.space().validate().ok() && memory.heap().validate().ok();
+           memory.space().validate().ok() && heap().validate().ok();
 }
 
 }  // namespace
@@ -153,7 +154,7 @@ bool stress(quire::KernelMemory& memory, uint32_t rounds) {
         if (work.random.below(16) == 0) {
             step_space(memory);
         } else {
-            step_heap(memory.heap());
+            step_heap(heap());
         }
     }
     clean_up(memory);

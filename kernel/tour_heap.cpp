@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "console.hpp"
+#include "heap.hpp"
 #include "quire/heap/region_page_source.hpp"
 #include "show.hpp"
 #include "tour.hpp"
@@ -73,10 +74,10 @@ bool show_contiguous_heap(quire::KernelMemory& memory) {
     return tour_check(memory.frames().free(*run).ok(), "and the frames given back") && well;
 }
 
-bool show_growing_heap(quire::KernelMemory& memory) {
+bool show_growing_heap(quire::KernelMemory&) {
     constexpr unsigned block_count = 512;
     constexpr size_t block_bytes = 1000;
-    Heap& heap = memory.heap();
+    CpuHeap& heap = kernel::heap();
     const size_t before = heap.counters().committed_bytes;
     tour_call("heap.allocate(1000), 512 times, on the kernel's heap");
     void* newest = nullptr;

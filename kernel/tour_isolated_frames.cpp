@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "console.hpp"
+#include "heap.hpp"
 #include "show.hpp"
 #include "tour.hpp"
 
@@ -63,7 +64,7 @@ class TakenFrames {
 // What the machine's frames are used for, in frames: constant while nothing is lost.
 uint64_t accounted(quire::KernelMemory& memory) {
     return memory.frames().counters().free.value() + memory.table().table_frames().value() +
-           memory.heap().counters().committed_bytes / page_size;
+           heap().counters().committed_bytes / page_size;
 }
 
 bool show_contiguous_way_fails(quire::KernelMemory& memory) {
@@ -89,12 +90,12 @@ bool show_scattered_pages(quire::KernelMemory& memory, void* block) {
 }
 
 bool show_heap_grows(quire::KernelMemory& memory) {
-    const size_t before = memory.heap().counters().committed_bytes;
+    const size_t before = heap().counters().committed_bytes;
     tour_call("heap.allocate(%zu), %u times", block_bytes, block_count);
     void* blocks[block_count];
     unsigned made = 0;
     for (; made < block_count; ++made) {
-        const auto block = memory.heap().allocate(block_bytes);
+        const auto block = heap().allocate(block_bytes);
         if (!block.ok()) {
             show_failure("allocate", block.failure());
             break;
@@ -102,16 +103,16 @@ bool show_heap_grows(quire::KernelMemory& memory) {
         blocks[made] = *block;
         __builtin_memset(blocks[made], static_cast<int>(made), block_bytes);
     }
-    const size_t after = memory.heap().counters().committed_bytes;
+    const size_t after = heap().counters().committed_bytes;
     bool well = tour_check(made == block_count && after > before, "the heap grows: %s to %s",
                            size_text(before).text, size_text(after).text);
     // One block larger than a page: its pages follow one another, their frames cannot.
-    const auto large = memory.heap().allocate(8 * page_size);
+    const auto large = heap().allocate(8 * page_size);
     if (large.ok()) {
         well = tour_check(show_scattered_pages(memory, *large),
                           "contiguous for its user, scattered underneath") &&
                well;
-        well = memory.heap().try_free(*large).ok() && well;
+        well = heap().try_free(*large).ok() && well;
     } else {
         well = tour_check(false, "a block of eight pages");
     }
@@ -120,7 +121,7 @@ bool show_heap_grows(quire::KernelMemory& memory) {
         const auto* bytes = static_cast<const unsigned char*>(blocks[i]);
         intact = intact && bytes[0] == static_cast<unsigned char>(i) &&
                  bytes[block_bytes - 1] == static_cast<unsigned char>(i);
-        well = memory.heap().try_free(blocks[i]).ok() && well;
+        well = heap().try_free(blocks[i]).ok() && well;
     }
     return tour_check(intact, "every block kept its contents") && well;
 }
@@ -129,7 +130,7 @@ bool show_heap_grows(quire::KernelMemory& memory) {
 
 bool tour_isolated_frames(quire::KernelMemory& memory) {
     print("\n  Now the worst machine: every other frame is taken.\n");
-    memory.heap().trim();
+    heap().trim();
     const uint64_t before = accounted(memory);
     TakenFrames taken(memory);
     const Status prepared = taken.prepare();
@@ -145,7 +146,7 @@ bool tour_isolated_frames(quire::KernelMemory& memory) {
     well = show_contiguous_way_fails(memory) && well;
     well = show_heap_grows(memory) && well;
     const bool restored = taken.give_back();
-    memory.heap().trim();
+    heap().trim();
     const uint64_t after = accounted(memory);
     return tour_check(restored && after == before, "all frames are back: %llu before, %llu now",
                       static_cast<unsigned long long>(before),

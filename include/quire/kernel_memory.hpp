@@ -63,6 +63,9 @@ struct KernelParts {
     Platform& platform;
     TlbInvalidator& tlb;
     HeapOptions heap = {};
+    // When free frames get scarce the heap is asked to trim itself, at its next call. No marks: low
+    // is a 64th of what is free at the start, at most 1024 frames, and high twice as many.
+    FrameWatermarks watermarks = {};
 };
 
 // The pages at which the boot mapping shows any frame, before there is another way: `entries` are
@@ -136,6 +139,17 @@ class KernelMemory {
     Late<AddressSpace> space_;
     Late<SpacePageSource> pages_;
     Late<Heap> heap_;
+    class HeapPressure final : public FramePressure {
+      public:
+        explicit HeapPressure(Heap& heap) : heap_(heap) {}
+        // The heap, or the space, may be in the middle of something: only a word is left.
+        void on_pressure(FrameCount) override { heap_.request_trim(); }
+        void on_relief(FrameCount) override {}
+
+      private:
+        Heap& heap_;
+    };
+    Late<HeapPressure> pressure_;
     PageRange metadata_;
     PageRange windows_;
     FrameCount boot_table_frames_;

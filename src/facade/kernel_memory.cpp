@@ -5,6 +5,7 @@ namespace quire {
 
 namespace {
 
+constexpr uint64_t most_low_mark = 1024;
 constexpr Protection kernel_data = read_write | Protection::global;
 
 // Whether the direct map shows memory of this kind: RAM, but not what lies in the first MiB's
@@ -209,7 +210,14 @@ Status KernelMemory::adopt_own() {
 
 Status KernelMemory::start_heap(const KernelParts& parts) {
     pages_.make(*space_, "heap", parts.layout.view);
-    return heap_.make().start(*pages_, parts.platform, parts.heap);
+    const Status started = heap_.make().start(*pages_, parts.platform, parts.heap);
+    if (!started.ok()) return started;
+    FrameWatermarks marks = parts.watermarks;
+    if (marks.low == FrameCount(0)) {
+        marks.low = FrameCount(min(frames_->counters().free.value() / 64, most_low_mark));
+        marks.high = FrameCount(2 * marks.low.value());
+    }
+    return frames_->set_watermarks(marks, &pressure_.make(*heap_));
 }
 
 }  // namespace quire

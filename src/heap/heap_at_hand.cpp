@@ -59,7 +59,10 @@ CellRef* HeapCore::new_magazine(unsigned size_class) {
     MetadataStore& store = arenas_[0].store();
     if (!store.has_room(shift)) return nullptr;
     unsigned char* const piece = store.allocate(pages_, shift);
-    if (piece == nullptr) return nullptr;
+    if (piece == nullptr) {
+        if (pages_.closed()) wanted_piece_ = shift;
+        return nullptr;
+    }
     return construct_at(reinterpret_cast<Magazine*>(piece), Magazine{nullptr})->cells();
 }
 

@@ -40,6 +40,8 @@ void HeapCore::stop() {
     }
     while (give_back_kept()) {
     }
+    while (give_back_retired()) {
+    }
     for (auto& of_class : bins_) {
         for (Bin& bin : of_class) {
             while (bin.pop_front() != nullptr) {
@@ -61,6 +63,9 @@ void HeapCore::stop() {
     }
     late_refusals_ = 0;
     broken_ = nullptr;
+    retired_ = nullptr;
+    retired_bytes_ = 0;
+    wanted_piece_ = 0;
     sizes_vary_ = shared_ = false;
 }
 
@@ -141,6 +146,7 @@ void HeapCore::undo_add_arena() {
 
 size_t HeapCore::trim() {
     const size_t before = pages_.committed_bytes();
+    settle();
     drain_depot();
     give_back_empty_spans();
     for (unsigned i = arena_count_; i-- > 0;) {
@@ -167,7 +173,7 @@ HeapCounters HeapCore::counters() const {
         .frees = frees_,
         .reserved_bytes = pages_.reserved_bytes(),
         .bookkeeping_bytes = bookkeeping,
-        .cached_bytes = cached_bytes_ + kept_.bytes(),
+        .cached_bytes = cached_bytes_ + kept_.bytes() + retired_bytes_,
         .large_blocks = large_.size(),
     };
 }

@@ -103,12 +103,15 @@ bool HeapCore::give_back_kept() {
 [[gnu::flatten]] Status HeapCore::free_large(const Block& block) {
     LargeBlock& large = *block.large;
     const bool keep = may_keep(large);
-    if (!keep && !pages_.release(large.base, large.reserved, large.committed)) {
+    const bool later = !keep && pages_.closed();
+    if (!keep && !later && !pages_.release(large.base, large.reserved, large.committed)) {
         return pages_.failure();
     }
     large_.remove(large);
     if (keep) {
         kept_.put(large);
+    } else if (later) {
+        retire(large);
     } else {
         free_large_record(large);
     }

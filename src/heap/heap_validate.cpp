@@ -121,7 +121,7 @@ Status HeapCore::validate() const {
     const bool agree =
         totals.blocks == live_blocks_ && (shared_ || totals.live_bytes == live_bytes_) &&
         totals.usable_bytes == usable_bytes_ && totals.cached_bytes == cached_bytes_ &&
-        totals.committed_bytes + kept_.bytes() == pages_.committed_bytes();
+        totals.committed_bytes + kept_.bytes() + retired_bytes_ == pages_.committed_bytes();
     if (!agree) return corrupted(this);
     return {};
 }

@@ -8,7 +8,13 @@ bool PageAccount::note(const Status& status) {
     return status.ok();
 }
 
+bool PageAccount::refuses() {
+    if (closed_) failure_ = Failure{Error::busy};
+    return closed_;
+}
+
 unsigned char* PageAccount::reserve(size_t bytes, size_t alignment) {
+    if (refuses()) return nullptr;
     const Result<void*> reserved = pages_->reserve(bytes, alignment);
     if (!reserved.ok()) {
         failure_ = reserved.failure();
@@ -19,20 +25,20 @@ unsigned char* PageAccount::reserve(size_t bytes, size_t alignment) {
 }
 
 bool PageAccount::commit(unsigned char* address, size_t bytes) {
-    if (!note(pages_->commit(address, bytes))) return false;
+    if (refuses() || !note(pages_->commit(address, bytes))) return false;
     committed_ += bytes;
     if (committed_ > peak_) peak_ = committed_;
     return true;
 }
 
 bool PageAccount::decommit(unsigned char* address, size_t bytes, size_t committed) {
-    if (!note(pages_->decommit(address, bytes))) return false;
+    if (refuses() || !note(pages_->decommit(address, bytes))) return false;
     committed_ -= committed;
     return true;
 }
 
 bool PageAccount::release(unsigned char* address, size_t bytes, size_t committed) {
-    if (!note(pages_->release(address, bytes))) return false;
+    if (refuses() || !note(pages_->release(address, bytes))) return false;
     reserved_ -= bytes;
     committed_ -= committed;
     return true;

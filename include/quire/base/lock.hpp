@@ -21,6 +21,7 @@ concept Lockable = requires(L& lock) {
 class NoLock {
   public:
     void lock() {}
+    bool try_lock() { return true; }
     void unlock() {}
 };
 
@@ -88,6 +89,15 @@ class ExcludingLock {
         const auto state = Exclusion::disable();
         lock_.lock();
         state_ = state;
+    }
+    bool try_lock() {
+        const auto state = Exclusion::disable();
+        if (!lock_.try_lock()) {
+            Exclusion::restore(state);
+            return false;
+        }
+        state_ = state;
+        return true;
     }
     void unlock() {
         const auto state = state_;

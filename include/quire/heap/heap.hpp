@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quire/base/atomic.hpp"
+#include "quire/base/cpu_local.hpp"
 #include "quire/base/lock.hpp"
 #include "quire/base/result.hpp"
 #include "quire/heap/heap_core.hpp"
@@ -31,8 +33,14 @@ namespace quire {
 // Report and calls Platform::panic, without the lock. A free that comes after the block's pages
 // were given back is still recognised as a second one, until other blocks lie there.
 //
+// A heap that is called from interrupt or fault handlers, or whose page source may call it, needs a
+// PerCpuHeap in front, which knows who calls.
+//
 // When pages run out, the heap gives its cached empty spans back and tries again, and last takes a
 // larger cell than the request needs; what then fails with out_of_memory has changed nothing else.
+template <class BackHeap, CpuPolicy Cpus>
+class PerCpuHeap;
+
 template <Lockable L>
 class BasicHeap {
     using Fill = heap_internal::Fill;
@@ -68,16 +76,19 @@ class BasicHeap {
     // failure says where; that block is given to nobody).
     Result<void*> allocate(size_t bytes) {
         LockGuard guard(lock_);
+        trim_if_wanted();
         return core_.allocate(bytes, Fill::none);
     }
     // `alignment`: a power of two, of any size; bad_argument otherwise. Beyond a page, the block
     // takes a page range of its own.
     Result<void*> allocate_aligned(size_t bytes, size_t alignment) {
         LockGuard guard(lock_);
+        trim_if_wanted();
         return core_.allocate_aligned(bytes, alignment, Fill::none);
     }
     Result<void*> allocate_zeroed(size_t bytes) {
         LockGuard guard(lock_);
+        trim_if_wanted();
         return core_.allocate(bytes, Fill::zero);
     }
     // Changes a block's size, keeping its contents up to the smaller size; may move it. Null means
@@ -94,6 +105,7 @@ class BasicHeap {
     // Null is ignored by all frees.
     void free(void* block) {
         lock_.lock();
+        trim_if_wanted();
         const Status status = core_.free(block);
         if (!status.ok()) report_misuse(block, 0, status);
         lock_.unlock();
@@ -110,6 +122,7 @@ class BasicHeap {
     // size). As PageSource::release when a large block's range cannot be given back.
     Status try_free(void* block) {
         LockGuard guard(lock_);
+        trim_if_wanted();
         return core_.free(block);
     }
     Status try_free_sized(void* block, size_t bytes) {
@@ -129,6 +142,9 @@ class BasicHeap {
         LockGuard guard(lock_);
         return core_.trim();
     }
+    // Has the heap trim itself at the next call that gets to it, since memory is scarce: for hooks
+    // that must not wait. Any context, with any lock held. O(1).
+    void request_trim() { trims_wanted_.fetch_add(1, MemoryOrder::relaxed); }
     HeapCounters counters() const {
         LockGuard guard(lock_);
         return core_.counters();
@@ -212,6 +228,17 @@ class BasicHeap {
     }
 
   private:
+    template <class BackHeap, CpuPolicy Cpus>
+    friend class PerCpuHeap;
+
+    // Under the lock.
+    void trim_if_wanted() {
+        if (trims_wanted_.load(MemoryOrder::relaxed) != trims_done_) trim_as_wanted();
+    }
+    [[gnu::noinline]] void trim_as_wanted() {
+        trims_done_ = trims_wanted_.load(MemoryOrder::relaxed);
+        core_.trim();
+    }
     // Unlocks. Kept out of line, so that a report takes no stack of frees that are right.
     [[noreturn, gnu::noinline]] void report_misuse(const void* block, size_t bytes,
                                                    const Status& status) {
@@ -223,6 +250,9 @@ class BasicHeap {
     mutable L lock_;
     heap_internal::HeapCore core_;
     Platform* platform_ = nullptr;
+    Atomic<uint32_t> trims_wanted_{0};
+    uint32_t trims_done_ = 0;
+    Atomic<uint32_t> holder_{0};  // the CPU, from 1, that a PerCpuHeap holds the lock for
 };
 
 using Heap = BasicHeap<SpinLock>;

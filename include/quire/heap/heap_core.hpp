@@ -73,6 +73,19 @@ class HeapCore {
     AtHand at_hand(const CpuBlocks& cpu) const;
     // What lies in the depot.
     AtHand in_depot() const;
+    // For those who may not wait (see per_cpu_heap.hpp). While pages are closed, nothing here calls
+    // the page source: what needs it fails, and what it should get back is kept.
+    void close_pages() { pages_.close(); }
+    void open_pages() { pages_.open(); }
+    // As allocate_for, of what is at hand, between CPUs, or in spans with memory. A cell of the
+    // class, or out_of_memory; never after a search. Pages should be closed. An alignment of zero
+    // means the natural one.
+    Result<void*> try_allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill);
+    // Whether something was put off while pages were closed; settle does it, as far as the page
+    // source lets it.
+    bool owes() const;
+    void settle();
+
     // Cells that were given back with a state that they could not have: each was freed twice at the
     // same moment, or its state was overwritten.
     size_t late_refusals() const { return late_refusals_; }
@@ -153,6 +166,8 @@ class HeapCore {
     CellRef* new_magazine(unsigned size_class);
     void drop_magazine(CellRef* cells, unsigned size_class);
     SpanRecord* span_of(const void* block);
+    void retire(LargeBlock& large);
+    bool give_back_retired();
 
     // Large blocks. `headroom`: address space to grow into.
     void* allocate_large(size_t bytes, size_t alignment, size_t headroom);
@@ -195,6 +210,10 @@ class HeapCore {
     size_t cached_bytes_ = 0;
     LargeIndex large_;
     LargeCache kept_;
+    // Freed while pages were closed, linked by `left`.
+    LargeBlock* retired_ = nullptr;
+    size_t retired_bytes_ = 0;
+    unsigned wanted_piece_ = 0;  // shift of a magazine that could not be had meanwhile; or none
     // Full magazines on their way between CPUs.
     Magazine* depot_[class_count] = {};
     uint16_t depot_count_[class_count] = {};

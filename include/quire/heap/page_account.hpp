@@ -18,6 +18,7 @@ class PageAccount {
     void start(PageSource& pages) {
         pages_ = &pages;
         committed_ = peak_ = reserved_ = 0;
+        closed_ = false;
     }
 
     // Null when it failed.
@@ -29,6 +30,11 @@ class PageAccount {
     bool release(unsigned char* address, size_t bytes, size_t committed);
     // Of the call that failed last.
     Failure failure() const { return failure_; }
+    // While it is closed every call fails with busy, and the source hears of none: for those who
+    // may not wait.
+    void close() { closed_ = true; }
+    void open() { closed_ = false; }
+    bool closed() const { return closed_; }
 
     size_t reserved_bytes() const { return reserved_; }
     size_t committed_bytes() const { return committed_; }
@@ -36,8 +42,10 @@ class PageAccount {
 
   private:
     bool note(const Status& status);
+    bool refuses();
 
     PageSource* pages_ = nullptr;
+    bool closed_ = false;
     Failure failure_{};
     size_t reserved_ = 0;
     size_t committed_ = 0;

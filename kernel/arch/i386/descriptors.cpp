@@ -10,7 +10,7 @@
 
 extern "C" {
 extern const uint32_t trap_entries[32];
-extern const uint32_t device_entries[5];
+extern const uint32_t device_entries[6];
 void double_fault_entry();
 [[noreturn]] void handle_double_fault();
 }
@@ -27,8 +27,8 @@ constexpr uint16_t record_selector = 0x28;
 constexpr size_t exception_count = 32;
 constexpr size_t double_fault_vector = 8;
 // In the order of device_entries.
-constexpr size_t device_vectors[] = {serial_vector, spurious_vector, second_spurious_vector,
-                                     ipi_vector, apic_spurious_vector};
+constexpr size_t device_vectors[] = {timer_vector,           serial_vector, spurious_vector,
+                                     second_spurious_vector, ipi_vector,    apic_spurious_vector};
 constexpr size_t gate_count = 256;
 
 // SDM 3A, 8.2.1.

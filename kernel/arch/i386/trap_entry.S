@@ -53,6 +53,8 @@ trap_entry_\vector:
         ENTRY_WITH_CODE 29
         ENTRY_WITH_CODE 30
         ENTRY_WITHOUT_CODE 31
+        // The timer: IRQ 0 of the first interrupt controller, moved to vector 32.
+        ENTRY_WITHOUT_CODE 32
         // Serial input: IRQ 4 of the first interrupt controller, moved to vector 36.
         ENTRY_WITHOUT_CODE 36
         // What the two controllers send when a device withdraws its request: IRQ 7 and 15.
@@ -101,7 +103,8 @@ trap_entries:
         .endr
         .globl device_entries
 device_entries:
-        .long trap_entry_36, trap_entry_39, trap_entry_47, trap_entry_240, trap_entry_255
+        .long trap_entry_32, trap_entry_36, trap_entry_39, trap_entry_47
+        .long trap_entry_240, trap_entry_255
 
 // Loads and stores that may fault. Each pair in .fixups says: a page fault at the first address
 // that nobody resolved continues at the second.

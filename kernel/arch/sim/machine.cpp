@@ -118,6 +118,9 @@ uint32_t disable_interrupts() {
     return 0;
 }
 void restore_interrupts(uint32_t) {}
+bool in_handler() {
+    return false;
+}
 
 // One.
 unsigned cpu_count() {
@@ -136,6 +139,9 @@ void wait_for(unsigned) {}
 void with_interrupts(CpuFunction function, void* context) {
     function(context);
 }
+
+void start_ticks(unsigned, CpuFunction, void*) {}
+void stop_ticks() {}
 
 void set_page_fault_handler(PageFaultHandler handler, void* context) {
     booted->machine().on_page_fault([=](const quire::sim::PageFault& fault) {

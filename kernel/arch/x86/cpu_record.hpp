@@ -14,7 +14,8 @@ struct CpuRecord {
     uintptr_t index = 0;  // first, where this_cpu() reads it
     uintptr_t stack_begin = 0;
     uintptr_t stack_end = 0;
-    uint32_t apic = 0;  // its local APIC's number
+    uint32_t apic = 0;      // its local APIC's number
+    uint32_t handlers = 0;  // that it is in
 };
 
 // Any CPU's, and this CPU's.

@@ -117,6 +117,9 @@ uint32_t disable_interrupts() {
 void restore_interrupts(uint32_t state) {
     cpu::write_flags(state);
 }
+bool in_handler() {
+    return own_record().handlers != 0;
+}
 
 void stop(Outcome outcome) {
     cpu::disable_interrupts();

@@ -13,6 +13,7 @@
 #include "quire/paging/x86/cpu.hpp"
 #include "serial.hpp"
 #include "smp.hpp"
+#include "timer.hpp"
 
 extern "C" {
 struct Fixup {
@@ -152,6 +153,14 @@ bool recover(traps::TrapFrame& frame, uintptr_t fault_address) {
     machine::stop(machine::Outcome::panic);
 }
 
+class InHandler {
+  public:
+    InHandler() { ++own_record().handlers; }
+    ~InHandler() { --own_record().handlers; }
+    InHandler(const InHandler&) = delete;
+    InHandler& operator=(const InHandler&) = delete;
+};
+
 void handle_page_fault(traps::TrapFrame& frame) {
     const uintptr_t address = cpu::read_cr2();
     // As they were: whoever waits for a lock here must hear of the others' invalidations.
@@ -206,11 +215,15 @@ void traps::report_double_fault(const InterruptedState& state) {
 
 void handle_trap(kernel::traps::TrapFrame* frame) {
     using namespace kernel;
+    const InHandler in_handler;
     if (frame->vector == page_fault_vector) {
         handle_page_fault(*frame);
     } else if (frame->vector == double_fault_vector) {
         traps::report_double_fault(
             {frame->instruction_pointer(), frame->stack_pointer(), frame->frame_pointer()});
+    } else if (frame->vector == traps::timer_vector) {
+        timer::serve_interrupt();
+        serial::acknowledge_interrupt();
     } else if (frame->vector == traps::serial_vector ||
                frame->vector == traps::second_spurious_vector) {
         // A spurious interrupt of the second controller is a real one for the first.

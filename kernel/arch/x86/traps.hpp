@@ -8,8 +8,9 @@
 
 namespace kernel::traps {
 
-// The interrupts that are let through, beyond the 32 exceptions: the serial line's, and what the
-// two interrupt controllers send when a device withdraws its request.
+// The interrupts that are let through, beyond the 32 exceptions: the timer's while it ticks, the
+// serial line's, and what the two interrupt controllers send when a device withdraws its request.
+inline constexpr uint32_t timer_vector = 32;
 inline constexpr uint32_t serial_vector = 36;
 inline constexpr uint32_t spurious_vector = 39;
 inline constexpr uint32_t second_spurious_vector = 47;

@@ -10,7 +10,7 @@
 
 extern "C" {
 extern const uint64_t trap_entries[32];
-extern const uint64_t device_entries[5];
+extern const uint64_t device_entries[6];
 }
 
 namespace kernel::traps {
@@ -23,8 +23,8 @@ constexpr uint16_t task_selector = 0x18;
 constexpr size_t exception_count = 32;
 constexpr size_t double_fault_vector = 8;
 // In the order of device_entries.
-constexpr size_t device_vectors[] = {serial_vector, spurious_vector, second_spurious_vector,
-                                     ipi_vector, apic_spurious_vector};
+constexpr size_t device_vectors[] = {timer_vector,           serial_vector, spurious_vector,
+                                     second_spurious_vector, ipi_vector,    apic_spurious_vector};
 constexpr size_t gate_count = 256;
 
 // SDM 3A, 8.7: the stacks that gates can ask for are all that is used of it.

@@ -197,6 +197,27 @@ TEST_P(KernelMemoryTest, TheHeapGrowsAndGivesBack) {
     EXPECT_GE(memory.frames().counters().free.value(), free_before.value() - 8);
 }
 
+TEST_P(KernelMemoryTest, TheHeapTrimsItselfWhenFramesGetScarce) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    KernelMemory& memory = booted.memory();
+    memory.heap().free(memory.heap().allocate(3000).value());
+    ASSERT_NE(memory.heap().counters().cached_bytes, 0u);
+    const uint64_t low = memory.frames().counters().free.value() / 64;
+    std::vector<Frame> taken;
+    while (memory.frames().counters().free.value() >= low) {
+        ASSERT_NE(memory.heap().counters().cached_bytes, 0u);
+        taken.push_back(memory.frames().allocate().value());
+        memory.heap().free(nullptr);
+        if (memory.heap().counters().cached_bytes == 0) break;
+    }
+    EXPECT_EQ(memory.heap().counters().cached_bytes, 0u);
+    EXPECT_NEAR(static_cast<double>(memory.frames().counters().free.value()),
+                static_cast<double>(low), 8.0);
+    for (const Frame frame : taken)
+        EXPECT_TRUE(memory.frames().free(frame).ok());
+}
+
 // Isolated frames: the heap grows, the contiguous way fails.
 TEST_P(KernelMemoryTest, TheHeapGrowsOnIsolatedFrames) {
     BootedMachine booted(shape());

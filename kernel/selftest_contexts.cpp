@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Self-tests of the heap in handlers: one interrupts the first CPU again and again, and allocates
+// and frees, while threads do the same on every CPU.
+#include <stddef.h>
+#include <stdint.h>
+
+#include "console.hpp"
+#include "cpus.hpp"
+#include "heap.hpp"
+#include "machine.hpp"
+#include "quire/base/atomic.hpp"
+#include "random.hpp"
+#include "selftest.hpp"
+
+namespace kernel {
+namespace {
+
+using namespace quire;
+
+constexpr unsigned hertz = 5000;
+constexpr uint32_t rounds = 6000;  // of all CPUs together
+constexpr unsigned held_blocks = 24;
+constexpr size_t large_bytes = 10 * page_size;
+
+struct Held {
+    unsigned char* bytes = nullptr;
+    size_t size = 0;
+};
+
+// Frees the block if there is one; false when it does not hold what it was filled with.
+bool put_back(Held& held, unsigned char value) {
+    if (held.bytes == nullptr) return true;
+    bool right = true;
+    for (size_t i = 0; i < held.size; ++i)
+        right = right && held.bytes[i] == value;
+    right = heap().try_free(held.bytes).ok() && right;
+    held = Held{};
+    return right;
+}
+
+void keep(Held& held, const Result<void*>& block, size_t size, unsigned char value) {
+    if (!block.ok()) return;
+    __builtin_memset(*block, value, size);
+    held = Held{static_cast<unsigned char*>(*block), size};
+}
+
+// What the handler works with, on the first CPU alone.
+struct InHandler {
+    Random random{5};
+    Held held[held_blocks];
+    uint32_t ticks = 0;
+    uint32_t served = 0;
+    uint32_t large_freed = 0;
+    bool right = true;
+};
+
+struct Work {
+    InHandler handler;
+    // A large block for the handler to free: no thread frees it.
+    Atomic<void*> for_handler{nullptr};
+    Atomic<uint32_t> wrong{0};
+};
+constinit Work work;
+
+void tick(void*) {
+    InHandler& here = work.handler;
+    ++here.ticks;
+    // What may have to wait is refused here.
+    const auto refused = heap().allocate(64);
+    here.right = here.right && !refused.ok() && refused.error() == Error::busy;
+    for (int i = 0; i < 4; ++i) {
+        Held& held = here.held[here.random.below(held_blocks)];
+        here.right = put_back(held, 0xB7) && here.right;
+        const size_t size = 1 + here.random.below(1000);
+        keep(held, heap().try_allocate(size), size, 0xB7);
+        here.served += held.bytes != nullptr ? 1 : 0;
+    }
+    void* const large = work.for_handler.exchange(nullptr);
+    if (large == nullptr) return;
+    here.right = heap().try_free(large).ok() && here.right;
+    ++here.large_freed;
+}
+
+void run_thread(void*) {
+    Random random(machine::this_cpu() + 1);
+    Held held[held_blocks];
+    const uint32_t own_rounds = rounds / machine::cpu_count();
+    const auto value = static_cast<unsigned char>(0x10 + machine::this_cpu());
+    for (uint32_t i = 0; i < own_rounds; ++i) {
+        Held& one = held[random.below(held_blocks)];
+        if (!put_back(one, value)) work.wrong.fetch_add(1);
+        const size_t size = 1 + random.below(random.below(64) == 0 ? 20000 : 1000);
+        keep(one, heap().allocate(size), size, value);
+        if (one.bytes == nullptr) work.wrong.fetch_add(1);
+        if (machine::this_cpu() != 0 || i % 64 != 0 || work.for_handler.load() != nullptr) continue;
+        const auto large = heap().allocate(large_bytes);
+        if (large.ok()) work.for_handler.store(*large);
+    }
+    for (Held& one : held) {
+        if (!put_back(one, value)) work.wrong.fetch_add(1);
+    }
+}
+
+bool handlers_share_the_heap(KernelMemory&) {
+    const size_t before = heap().counters().live_blocks;
+    InHandler& handler = work.handler;
+    machine::start_ticks(hertz, tick, nullptr);
+    run_on_all(run_thread, nullptr);
+    machine::stop_ticks();
+    for (Held& held : handler.held)
+        handler.right = put_back(held, 0xB7) && handler.right;
+    heap().free(work.for_handler.exchange(nullptr));
+    // Whatever waited is done now.
+    heap().drain();
+    const size_t after = heap().counters().live_blocks;
+    print("# %u ticks, in which %u blocks were had and %u large ones freed\n", handler.ticks,
+          handler.served, handler.large_freed);
+    const bool right = handler.right && work.wrong.load() == 0 && after == before;
+    handler.ticks = handler.served = handler.large_freed = 0;
+    return right && heap().validate().ok();
+}
+
+constexpr SelfTest tests[] = {
+    {"handlers allocate and free while threads do", handlers_share_the_heap},
+};
+
+}  // namespace
+
+Span<const SelfTest> context_tests() {
+    return tests;
+}
+
+}  // namespace kernel
