@@ -114,6 +114,8 @@ class KernelMemory {
     Status adopt_direct_map(const KernelParts& parts);
     Status adopt_own();
     Status start_heap(const KernelParts& parts);
+    // Apart, since starting the heap has a long way to go below.
+    [[gnu::noinline]] Status watch_frames(const KernelParts& parts);
     // How many frames, from frame 0 up, the direct map has room for; none without one.
     FrameCount shown_frames(const KernelParts& parts) const;
 

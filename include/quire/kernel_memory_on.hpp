@@ -123,6 +123,7 @@ Status KernelMemoryOn<Format, Cpu, Reach>::start(const KernelParts& parts, const
     if (status.ok()) status = adopt_direct_map(parts);
     if (status.ok()) status = adopt_own();
     if (status.ok()) status = start_heap(parts);
+    if (status.ok()) status = watch_frames(parts);
     return status;
 }
 

@@ -210,8 +210,10 @@ Status KernelMemory::adopt_own() {
 
 Status KernelMemory::start_heap(const KernelParts& parts) {
     pages_.make(*space_, "heap", parts.layout.view);
-    const Status started = heap_.make().start(*pages_, parts.platform, parts.heap);
-    if (!started.ok()) return started;
+    return heap_.make().start(*pages_, parts.platform, parts.heap);
+}
+
+Status KernelMemory::watch_frames(const KernelParts& parts) {
     FrameWatermarks marks = parts.watermarks;
     if (marks.low == FrameCount(0)) {
         marks.low = FrameCount(min(frames_->counters().free.value() / 64, most_low_mark));
