@@ -14,8 +14,12 @@ constexpr size_t most_headroom = size_t{16} << 20;
 }  // namespace
 
 void HeapCore::undo_allocation(void* block) {
+    // A range that the page source refuses as well goes back later.
+    pages_.close();
     const Status freed = free(block);
+    pages_.open();
     if (debug_checks && !freed.ok()) trap();
+    settle();
 }
 
 // What was allocated takes the place of the block, whose pages may go back with it.

@@ -118,10 +118,14 @@ Status HeapCore::validate() const {
     if (!large.ok()) return large;
     const Status lists = validate_lists(totals);
     if (!lists.ok()) return lists;
+    size_t retired = 0;
+    for (const LargeBlock* next = retired_; next != nullptr; next = next->left)
+        retired += next->committed;
     const bool agree =
         totals.blocks == live_blocks_ && (shared_ || totals.live_bytes == live_bytes_) &&
         totals.usable_bytes == usable_bytes_ && totals.cached_bytes == cached_bytes_ &&
-        totals.committed_bytes + kept_.bytes() + retired_bytes_ == pages_.committed_bytes();
+        totals.committed_bytes + kept_.bytes() + retired == pages_.committed_bytes() &&
+        retired == retired_bytes_;
     if (!agree) return corrupted(this);
     return {};
 }

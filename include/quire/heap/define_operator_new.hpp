@@ -101,11 +101,11 @@ void operator delete(void* block, std::align_val_t) noexcept {
 void operator delete[](void* block, std::align_val_t) noexcept {
     quire_operator_new_heap().free(block);
 }
-void operator delete(void* block, size_t bytes, std::align_val_t) noexcept {
-    quire_operator_new_heap().free_sized(block, bytes);
+void operator delete(void* block, size_t bytes, std::align_val_t alignment) noexcept {
+    quire_operator_new_heap().free_sized(block, bytes, quire::heap_internal::value_of(alignment));
 }
-void operator delete[](void* block, size_t bytes, std::align_val_t) noexcept {
-    quire_operator_new_heap().free_sized(block, bytes);
+void operator delete[](void* block, size_t bytes, std::align_val_t alignment) noexcept {
+    quire_operator_new_heap().free_sized(block, bytes, quire::heap_internal::value_of(alignment));
 }
 void operator delete(void* block, const std::nothrow_t&) noexcept {
     quire_operator_new_heap().free(block);

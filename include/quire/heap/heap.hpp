@@ -110,10 +110,10 @@ class BasicHeap {
         if (!status.ok()) report_misuse(block, 0, status);
         lock_.unlock();
     }
-    // `bytes` must be what was last asked for.
-    void free_sized(void* block, size_t bytes) {
+    // `bytes` and `alignment` must be what was last asked for.
+    void free_sized(void* block, size_t bytes, size_t alignment = 1) {
         lock_.lock();
-        const Status status = core_.free_sized(block, bytes);
+        const Status status = core_.free_sized(block, bytes, alignment);
         if (!status.ok()) report_misuse(block, bytes, status);
         lock_.unlock();
     }
@@ -125,9 +125,9 @@ class BasicHeap {
         trim_if_wanted();
         return core_.free(block);
     }
-    Status try_free_sized(void* block, size_t bytes) {
+    Status try_free_sized(void* block, size_t bytes, size_t alignment = 1) {
         LockGuard guard(lock_);
-        return core_.free_sized(block, bytes);
+        return core_.free_sized(block, bytes, alignment);
     }
 
     // Bytes that can be used: those that were asked for, since the ones behind them are watched.

@@ -20,7 +20,9 @@ class HeapRef {
         return calls_->allocate_aligned(heap_, bytes, alignment);
     }
     void free(void* block) const { calls_->free(heap_, block); }
-    void free_sized(void* block, size_t bytes) const { calls_->free_sized(heap_, block, bytes); }
+    void free_sized(void* block, size_t bytes, size_t alignment = 1) const {
+        calls_->free_sized(heap_, block, bytes, alignment);
+    }
     [[noreturn]] void panic(const Report& report) const {
         calls_->panic(heap_, report);
         trap();
@@ -30,7 +32,7 @@ class HeapRef {
     struct Calls {
         Result<void*> (*allocate_aligned)(void*, size_t, size_t);
         void (*free)(void*, void*);
-        void (*free_sized)(void*, void*, size_t);
+        void (*free_sized)(void*, void*, size_t, size_t);
         void (*panic)(const void*, const Report&);
     };
     template <Lockable L>
@@ -39,8 +41,8 @@ class HeapRef {
             return static_cast<BasicHeap<L>*>(heap)->allocate_aligned(bytes, alignment);
         },
         [](void* heap, void* block) { static_cast<BasicHeap<L>*>(heap)->free(block); },
-        [](void* heap, void* block, size_t bytes) {
-            static_cast<BasicHeap<L>*>(heap)->free_sized(block, bytes);
+        [](void* heap, void* block, size_t bytes, size_t alignment) {
+            static_cast<BasicHeap<L>*>(heap)->free_sized(block, bytes, alignment);
         },
         [](const void* heap, const Report& report) {
             static_cast<const BasicHeap<L>*>(heap)->panic(report);

@@ -99,6 +99,29 @@ class PerCpuHeap {
         return in_own_time<void*>(bytes, [=](Core& core) { return core.reallocate(block, bytes); });
     }
 
+    // As many blocks of one size as `blocks` has room for, or none, and `blocks` holds nulls then.
+    // Errors as allocate. O(blocks).
+    Status allocate_batch(size_t bytes, Span<void*> blocks) {
+        for (size_t count = 0; count < blocks.size();) {
+            count += take_some(bytes, blocks.subspan(count, blocks.size() - count));
+            if (count == blocks.size()) break;
+            const Result<void*> block = allocate(bytes);
+            if (!block.ok()) {
+                undo_batch(blocks, count);
+                return block.failure();
+            }
+            blocks[count++] = *block;
+        }
+        return {};
+    }
+    // Any context. Frees blocks of any sizes; misuse is reported as free does. O(blocks).
+    void free_batch(Span<void* const> blocks) {
+        for (size_t count = 0; count < blocks.size(); ++count) {
+            count += put_some(blocks.subspan(count, blocks.size() - count));
+            if (count < blocks.size()) free(blocks[count]);
+        }
+    }
+
     // Any context. Of what is at hand with this CPU, waits between CPUs, or lies free in memory
     // that the heap has already. Errors: out_of_memory (not at hand), busy (nor could be looked
     // for), bad_argument, corrupted. O(1).
@@ -121,18 +144,18 @@ class PerCpuHeap {
             CpuPart& mine = part(pin);
             if (mine.free(block) || mine.free_watched(block)) return {};
         }
-        return free_slowly(block, unsized);
+        return free_slowly(block, unsized, 1);
     }
-    void free_sized(void* block, size_t bytes) {
-        const Status freed = try_free_sized(block, bytes);
+    void free_sized(void* block, size_t bytes, size_t alignment = 1) {
+        const Status freed = try_free_sized(block, bytes, alignment);
         if (!freed.ok()) report(block, bytes, freed.failure());
     }
-    Status try_free_sized(void* block, size_t bytes) {
+    Status try_free_sized(void* block, size_t bytes, size_t alignment = 1) {
         {
             const Pin pin;
             if (part(pin).free_sized(block, bytes)) return {};
         }
-        return free_slowly(block, bytes);
+        return free_slowly(block, bytes, alignment);
     }
 
     // As BasicHeap's; in a thread.
@@ -193,6 +216,32 @@ class PerCpuHeap {
     static void* take(CpuPart& mine, size_t bytes) {
         void* const block = mine.allocate(bytes);
         return block != nullptr ? block : mine.allocate_watched(bytes);
+    }
+    // As many as are at hand.
+    size_t take_some(size_t bytes, Span<void*> blocks) {
+        const Pin pin;
+        if (!may_wait(pin)) return 0;
+        CpuPart& mine = part(pin);
+        for (size_t count = 0; count < blocks.size(); ++count) {
+            blocks[count] = take(mine, bytes);
+            if (blocks[count] == nullptr) return count;
+        }
+        return blocks.size();
+    }
+    // As many, from the front, as there is room for at hand.
+    size_t put_some(Span<void* const> blocks) {
+        const Pin pin;
+        CpuPart& mine = part(pin);
+        size_t count = 0;
+        while (count < blocks.size() &&
+               (mine.free(blocks[count]) || mine.free_watched(blocks[count])))
+            ++count;
+        return count;
+    }
+    void undo_batch(Span<void*> blocks, size_t count) {
+        free_batch(blocks.first(count));
+        for (void*& block : blocks)
+            block = nullptr;
     }
     // With this CPU's part and the heap's lock, at once. False when others have the lock.
     template <class Operation>
@@ -282,12 +331,12 @@ class PerCpuHeap {
         });
         return block;
     }
-    [[gnu::noinline]] Status free_slowly(void* block, size_t bytes) {
+    [[gnu::noinline]] Status free_slowly(void* block, size_t bytes, size_t alignment) {
         if (block == nullptr) return {};
         Status freed;
         const auto free = [&](CpuPart& mine, Core& core) {
             freed = bytes == unsized ? core.free_for(mine, block)
-                                     : core.free_sized_for(mine, block, bytes, 1);
+                                     : core.free_sized_for(mine, block, bytes, alignment);
         };
         if (catch_up_and(free)) return freed;
         const Pin pin;

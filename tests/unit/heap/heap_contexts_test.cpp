@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "heap_fixture.hpp"
@@ -291,6 +292,55 @@ TEST_P(HeapContexts, AHeapInsideItsPageSourceIsNotEnteredAgain) {
         front_.free(block);
     front_.free(kept);
     EXPECT_EQ(front_.counters().live_blocks, 0u);
+}
+
+TEST_P(HeapContexts, SeveralLargeBlocksWaitTogether) {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 5; ++i)
+        blocks.push_back(allocate(size_t{1} << 20));
+    const size_t committed = pages_.pages.committed_bytes();
+    ContextCpus::in_thread = false;
+    for (void* block : blocks)
+        front_.free(block);
+    EXPECT_TRUE(heap_.validate().ok());
+    ContextCpus::in_thread = true;
+    front_.free(allocate(40000));
+    EXPECT_TRUE(heap_.validate().ok());
+    EXPECT_LT(pages_.pages.committed_bytes(), committed - (size_t{4} << 20));
+}
+
+TEST_P(HeapContexts, BatchesAreWholeOrNothing) {
+    void* blocks[100] = {};
+    for (const size_t bytes : {size_t{24}, size_t{700}, size_t{9000}, size_t{100000}}) {
+        ASSERT_TRUE(front_.allocate_batch(bytes, blocks).ok());
+        std::set<void*> distinct(std::begin(blocks), std::end(blocks));
+        EXPECT_EQ(distinct.size(), 100u);
+        for (void* block : blocks)
+            std::memset(block, 0x3C, bytes);
+        EXPECT_EQ(front_.counters().live_blocks, 100u);
+        front_.free_batch(blocks);
+        EXPECT_EQ(front_.counters().live_blocks, 0u);
+        // Not enough pages for all of them.
+        front_.trim();
+        pages_.pages.limit_pages(pages_.pages.committed_bytes() / page_size +
+                                 90 * bytes / page_size);
+        EXPECT_EQ(front_.allocate_batch(bytes, blocks).error(), Error::out_of_memory);
+        EXPECT_EQ(front_.counters().live_blocks, 0u);
+        for (void* block : blocks)
+            EXPECT_EQ(block, nullptr);
+        pages_.pages.limit_pages(SIZE_MAX);
+    }
+    warm(24);
+    ContextCpus::in_thread = false;
+    EXPECT_EQ(front_.allocate_batch(24, blocks).error(), Error::busy);
+    ContextCpus::in_thread = true;
+    ASSERT_TRUE(front_.allocate_batch(24, blocks).ok());
+    // One of them twice: those before it are free, the rest still live.
+    std::swap(blocks[50], blocks[99]);
+    void* const last = blocks[99];
+    blocks[99] = blocks[0];
+    EXPECT_THROW(front_.free_batch(blocks), Panic);
+    front_.free(last);
 }
 
 TEST_P(HeapContexts, BothCpusGiveBackWhatTheyKeepWhenAskedTo) {
