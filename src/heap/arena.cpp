@@ -210,7 +210,7 @@ bool Arena::consistent() const {
         const bool live = here.kind == SlotKind::first || here.kind == SlotKind::further;
         if (here.kind > SlotKind::retired || here.slots_back > slot) return false;
         if (live != bits_.taken(slot)) return false;
-        if (live != (map_[slot].word() != 0)) return false;
+        if (live != (map_[slot].bin() != 0)) return false;
         if (!live) continue;
         ++taken;
         const SpanRecord& first = table_[slot - here.slots_back];
@@ -219,9 +219,8 @@ bool Arena::consistent() const {
         if ((here.kind == SlotKind::first) != (here.slots_back == 0)) return false;
         if (first.base != base_ + (slot - here.slots_back) * slot_bytes) return false;
         if (!store_.contains(first.states)) return false;
-        const uintptr_t word = map_[slot].word();
-        if (SlotEntry::states(word) != map_offset(first.states)) return false;
-        if (SlotEntry::bin(word) != SlotEntry::bin_of_class(first.size_class)) return false;
+        if (map_[slot].states() != map_offset(first.states)) return false;
+        if (map_[slot].bin() != SlotEntry::bin_of_class(first.size_class)) return false;
     }
     return taken == bits_.taken_slots() && store_.consistent();
 }

@@ -28,7 +28,7 @@ void HeapCore::welcome(CpuBlocks& cpu) {
         for (unsigned index = 0; index < class_count; ++index) {
             const SizeClass& shape = size_classes.entries[index];
             CpuBlocks::Bin& bin = cpu.bins_[index + 1];
-            bin.reciprocal = shape.reciprocal;
+            bin.reciprocal = SIZE_MAX / shape.stride + 1;
             bin.mask = static_cast<uint32_t>(shape.span_bytes() - 1);
             bin.cell_bytes = shape.cell_bytes;
             bin.padded_cells = static_cast<uint16_t>(shape.padded_cells());

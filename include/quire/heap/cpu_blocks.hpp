@@ -22,6 +22,12 @@ struct Magazine {
     static Magazine* of(CellRef* cells) { return reinterpret_cast<Magazine*>(cells - 1); }
 };
 
+#if UINTPTR_MAX > UINT32_MAX
+__extension__ using DoubleWord = unsigned __int128;
+#else
+using DoubleWord = uint64_t;
+#endif
+
 // Requests up to this size find their class in a table.
 inline constexpr size_t quick_limit = 1024;
 struct QuickBins {
@@ -102,8 +108,8 @@ class CpuBlocks {
         CellRef* begin;
         CellRef* end;
         CellRef* spare;
-        uint32_t reciprocal;
-        uint32_t mask;  // from an address to its place in the span
+        uintptr_t reciprocal;  // of the stride: 2^(bits of a word) / stride, rounded up
+        uint32_t mask;         // from an address to its place in the span
         uint32_t cell_bytes;
         uint16_t spare_count;
         uint16_t padded_cells;
@@ -135,7 +141,19 @@ class CpuBlocks {
     }
     size_t number_of(const Bin& bin, const void* block) const {
         const auto offset = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(block)) & bin.mask;
-        return static_cast<size_t>(uint64_t{offset} * bin.reciprocal >> 32);
+        return product(offset, bin.reciprocal).high;
+    }
+
+    static constexpr uintptr_t least_reciprocal = SIZE_MAX / largest_cell;
+    static_assert(least_reciprocal >= largest_span);
+    struct Product {
+        uintptr_t high;
+        uintptr_t low;
+    };
+    [[gnu::always_inline]] static Product product(uintptr_t a, uintptr_t b) {
+        const DoubleWord whole = DoubleWord{a} * b;
+        return {static_cast<uintptr_t>(whole >> bit_width_of<uintptr_t>),
+                static_cast<uintptr_t>(whole)};
     }
 
     struct Cell {
@@ -147,14 +165,12 @@ class CpuBlocks {
         const auto address = reinterpret_cast<uintptr_t>(block);
         const uintptr_t slot = (address - base_) >> slot_shift;
         if (slot >= slots) return {};
-        const uintptr_t word = map_[slot].word();
-        Bin& bin = bin_at(SlotEntry::bin(word));
-        // A whole multiple of the stride leaves less than the reciprocal in the low half.
-        const uint64_t product =
-            uint64_t{static_cast<uint32_t>(address) & bin.mask} * bin.reciprocal;
-        if (static_cast<uint32_t>(product) >= bin.reciprocal) return {};
-        const uintptr_t state = SlotEntry::states(word) + static_cast<uint32_t>(product >> 32);
-        return {&bin, state};
+        Bin& bin = bin_at(map_[slot].bin());
+        // A whole multiple of the stride leaves less than the span has bytes in the low word,
+        // anything else at least the reciprocal.
+        const Product place = product(static_cast<uint32_t>(address) & bin.mask, bin.reciprocal);
+        if (place.low > least_reciprocal) return {};
+        return {&bin, place.high + map_[slot].states()};
     }
     [[gnu::always_inline]] Cell find(const void* block) {
         const Cell cell = find_cell(block, slots_);
@@ -166,8 +182,10 @@ class CpuBlocks {
         CellRef* const top = bin.top;
         if (top == bin.end) return false;
         atomic::store(states()[state], cell_cached);
+        // So that the compiler counts in memory: one instruction where there would be two.
+        __asm__("" : "+m"(bin.top));
+        ++bin.top;
         *top = CellRef{static_cast<unsigned char*>(block), state};
-        bin.top = top + 1;
         return true;
     }
     static void turn(Bin& bin, size_t capacity) {

@@ -117,11 +117,12 @@ TEST_F(HeapValidateTest, NoticesStatesOfCells) {
 
 TEST_F(HeapValidateTest, NoticesTheSlotMap) {
     for (unsigned char* at : {arena_, wide_, empty_, wide_ + heap_internal::slot_bytes}) {
-        auto& word = reinterpret_cast<uintptr_t&>(
-            map_[static_cast<size_t>(at - arena_) / heap_internal::slot_bytes]);
-        expect_noticed(word, uintptr_t{0}, __LINE__);
-        for (unsigned bit = SlotEntry::bin_shift; bit < 40; ++bit)
-            expect_noticed(word, word ^ uintptr_t{1} << bit, __LINE__);
+        SlotEntry& entry = map_[static_cast<size_t>(at - arena_) / heap_internal::slot_bytes];
+        for (uint32_t& word : reinterpret_cast<uint32_t(&)[2]>(entry)) {
+            for (unsigned bit = 0; bit < 32; ++bit)
+                expect_noticed(word, word ^ uint32_t{1} << bit, __LINE__);
+        }
+        expect_noticed(reinterpret_cast<uint32_t(&)[2]>(entry)[0], 0u, __LINE__);
     }
 }
 

@@ -55,11 +55,13 @@ TEST(SizeClass, IndexOfAgreesWithDivisionEverywhere) {
                 << shape.stride << " at " << offset;
 }
 
-TEST(SizeClass, WholeMultiplesAloneLeaveLessThanTheReciprocal) {
+TEST(SizeClass, WholeMultiplesAloneLeaveLittle) {
     for (const SizeClass& shape : size_classes.entries) {
-        for (uint64_t offset = 0; offset < shape.span_bytes(); ++offset) {
-            const auto rest = static_cast<uint32_t>(offset * shape.reciprocal);
-            ASSERT_EQ(rest < shape.reciprocal, offset % shape.stride == 0) << shape.stride;
+        // As blocks at hand are found, with reciprocals of a word.
+        const size_t reciprocal = SIZE_MAX / shape.stride + 1;
+        for (size_t offset = 0; offset < shape.span_bytes(); ++offset) {
+            const size_t rest = offset * reciprocal;
+            ASSERT_EQ(rest <= SIZE_MAX / largest_cell, offset % shape.stride == 0) << shape.stride;
         }
     }
 }
