@@ -125,9 +125,9 @@ void after_fork() {
 }  // namespace
 
 void* allocate_slowly(size_t bytes) {
+    if (void* const block = blocks_at_hand.allocate_cell(bytes)) return block;
     if (void* const block = blocks_at_hand.allocate_watched(bytes)) return block;
     introduce();
-    if (void* const block = blocks_at_hand.allocate_cell(bytes)) return block;
     return block_or_errno(heap.allocate_for(blocks_at_hand, bytes, heap_internal::Fill::none));
 }
 
@@ -145,9 +145,9 @@ void* allocate_zeroed(size_t bytes) {
 }
 
 void free_slowly(void* block) {
+    if (introduced && blocks_at_hand.free_cell(block)) return;
     if (blocks_at_hand.free_watched(block) || block == nullptr) return;
     introduce();
-    if (!hardened && blocks_at_hand.free_cell(block)) return;
     heap.free_for(blocks_at_hand, block);
 }
 
@@ -160,6 +160,10 @@ void free_sized_slowly(void* block, size_t bytes, size_t alignment) {
 void* reallocate(void* block, size_t bytes) {
     if (block == nullptr) return allocate(bytes);
     const heap_internal::SizeClass* const shape = blocks_at_hand.class_of_live(block);
+    if (shape != nullptr && shape->medium() && bytes <= shape->cell_bytes &&
+        bytes > shape->cell_bytes / 9 * 8) {
+        return block;
+    }
     if (shape == nullptr || bytes > heap_internal::largest_cell) {
         introduce();
         const Result<void*> moved = heap.reallocate(block, bytes);

@@ -7,14 +7,6 @@
 
 namespace quire::heap_internal {
 
-namespace {
-
-constexpr size_t slots_in(unsigned order) {
-    return size_t{1} << order;
-}
-
-}  // namespace
-
 bool Arena::create(PageAccount& pages, size_t bytes) {
     slots_ = bytes / slot_bytes;
     plan();
@@ -151,18 +143,18 @@ void Arena::undo_commit(PageAccount& pages, void* address, size_t bytes) {
 
 bool Arena::has_room(unsigned size_class, bool with_slack) {
     const SizeClass& shape = size_classes.entries[size_class];
-    return bits_.find(shape.order) != SlotBits::none &&
+    return bits_.find(shape.slots) != SlotBits::none &&
            store_.has_room(shape.chunk_shift(with_slack));
 }
 
 SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class, bool with_slack) {
     const SizeClass& shape = size_classes.entries[size_class];
-    const size_t slot = bits_.find(shape.order);
+    const size_t slot = bits_.find(shape.slots);
     unsigned char* const base = base_ + slot * slot_bytes;
     const size_t bytes = round_up_to_pages(shape.cell_bytes);
     if (!pages.commit(base, bytes)) return nullptr;
     const size_t recorded_before = recorded_slots_;
-    if (!record_slots(pages, slot + slots_in(shape.order))) {
+    if (!record_slots(pages, slot + shape.slots)) {
         undo_commit(pages, base, bytes);
         return nullptr;
     }
@@ -172,18 +164,30 @@ SpanRecord* Arena::create_span(PageAccount& pages, unsigned size_class, bool wit
         undo_commit(pages, base, bytes);
         return nullptr;
     }
-    for (size_t i = slots_in(shape.order); i-- > 0;) {
-        SpanRecord* record = construct_at(&table_[slot + i]);
-        record->kind = i == 0 ? SlotKind::first : SlotKind::further;
-        record->slots_back = static_cast<uint8_t>(i);
-        map_[slot + i].set(map_offset(states), size_class);
-    }
+    for (size_t i = shape.slots; i-- > 0;)
+        enter(slot, i, states, size_class);
     SpanRecord& span = table_[slot];
     span.base = base;
     span.begin(size_class, states, with_slack);
     span.committed_pages = static_cast<uint16_t>(bytes >> page_shift);
-    bits_.take(slot, shape.order);
+    bits_.take(slot, shape.slots);
     return &span;
+}
+
+// Makes a slot the span's i-th. No cell begins in a further slot of a medium one.
+void Arena::enter(size_t slot, size_t i, unsigned char* states, unsigned size_class) {
+    SpanRecord* const record = construct_at(&table_[slot + i]);
+    record->kind = i == 0 ? SlotKind::first : SlotKind::further;
+    record->slots_back = static_cast<uint8_t>(i);
+    if (i == 0 || size_class < first_medium) map_[slot + i].set(map_offset(states), size_class);
+}
+
+void Arena::retire(size_t slot, unsigned slots) {
+    for (size_t i = 0; i < slots; ++i) {
+        table_[slot + i].kind = SlotKind::retired;
+        map_[slot + i].clear();
+    }
+    bits_.put_back(slot, slots);
 }
 
 bool Arena::give_back_span(PageAccount& pages, SpanRecord& span) {
@@ -191,11 +195,7 @@ bool Arena::give_back_span(PageAccount& pages, SpanRecord& span) {
     if (!pages.decommit(span.base, shape.span_bytes(), span.committed_bytes())) return false;
     store_.free(span.states, shape.chunk_shift(span.with_slack));
     const size_t slot = slot_of(span.base);
-    for (size_t i = 0; i < slots_in(shape.order); ++i) {
-        table_[slot + i].kind = SlotKind::retired;
-        map_[slot + i].clear();
-    }
-    bits_.put_back(slot, shape.order);
+    retire(slot, shape.slots);
     return true;
 }
 
@@ -210,17 +210,19 @@ bool Arena::consistent() const {
         const bool live = here.kind == SlotKind::first || here.kind == SlotKind::further;
         if (here.kind > SlotKind::retired || here.slots_back > slot) return false;
         if (live != bits_.taken(slot)) return false;
-        if (live != (map_[slot].bin() != 0)) return false;
+        if (!live && (map_[slot].bin() != 0 || map_[slot].states() != 0)) return false;
         if (!live) continue;
         ++taken;
         const SpanRecord& first = table_[slot - here.slots_back];
         if (first.kind != SlotKind::first || first.size_class >= class_count) return false;
-        if (here.slots_back >= slots_in(first.geometry().order)) return false;
+        if (here.slots_back >= first.geometry().slots) return false;
         if ((here.kind == SlotKind::first) != (here.slots_back == 0)) return false;
         if (first.base != base_ + (slot - here.slots_back) * slot_bytes) return false;
         if (!store_.contains(first.states)) return false;
-        if (map_[slot].states() != map_offset(first.states)) return false;
-        if (map_[slot].bin() != SlotEntry::bin_of_class(first.size_class)) return false;
+        const bool inner = here.slots_back != 0 && first.geometry().medium();
+        const uint32_t bin = inner ? 0 : SlotEntry::bin_of_class(first.size_class);
+        if (map_[slot].bin() != bin) return false;
+        if (!inner && map_[slot].states() != map_offset(first.states)) return false;
     }
     return taken == bits_.taken_slots() && store_.consistent();
 }

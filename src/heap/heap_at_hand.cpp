@@ -11,6 +11,9 @@ namespace {
 // Cells that go from and to spans at a time: an operation that has to wait for it is not much
 // longer than others.
 constexpr unsigned batch = 16;
+// Medium cells that a CPU keeps, at most.
+constexpr size_t most_medium_bytes = size_t{2} << 20;
+constexpr size_t most_medium_bytes_of_class = largest_medium;
 // What waits in the depot, for each class.
 constexpr size_t depot_bytes = size_t{256} << 10;
 
@@ -28,18 +31,23 @@ void HeapCore::welcome(CpuBlocks& cpu) {
         for (unsigned index = 0; index < class_count; ++index) {
             const SizeClass& shape = size_classes.entries[index];
             CpuBlocks::Bin& bin = cpu.bins_[index + 1];
-            bin.reciprocal = SIZE_MAX / shape.stride + 1;
-            bin.mask = static_cast<uint32_t>(shape.span_bytes() - 1);
+            // A medium cell begins where its span does, which may be in any slot.
+            const bool medium = shape.medium();
+            const size_t stride = medium ? min(slot_bytes, largest_cell) : shape.stride;
+            bin.reciprocal = SIZE_MAX / stride + 1;
+            bin.mask =
+                static_cast<uint32_t>(medium ? slot_bytes - 1 : shape.span_bytes() - 1);
             bin.cell_bytes = shape.cell_bytes;
             bin.padded_cells = static_cast<uint16_t>(shape.padded_cells());
         }
         cpu.map_ = arena.map();
         cpu.base_ = reinterpret_cast<uintptr_t>(arena.base());
         cpu.poison_freed_ = options_.poison_freed;
+        cpu.medium_.most_bytes = min(options_.cached_bytes / 2, most_medium_bytes);
         // With guards between cells, or where not every request has a byte to watch, the tables
         // say too little.
         const bool all = options_.overrun_check == OverrunCheck::every_block;
-        cpu.watched_end_ = all ? quick_limit : 0;
+        cpu.watched_end_ = all ? watched_limit : 0;
         cpu.quick_end_ = watches_slack() ? 0 : quick_limit + 1;
         shared_ = true;
     }
@@ -51,7 +59,7 @@ bool HeapCore::may_lie_at_hand(unsigned size_class) const {
     if (size_class == no_class) return false;
     if (!watches_slack()) return true;
     return options_.overrun_check == OverrunCheck::every_block &&
-           size_classes.entries[size_class].cell_bytes <= quick_limit;
+           size_classes.entries[size_class].cell_bytes <= watched_limit;
 }
 
 CellRef* HeapCore::new_magazine(unsigned size_class) {
@@ -115,8 +123,10 @@ void HeapCore::put_cells(const CellRef* cells, size_t count) {
     give_back_surplus();
 }
 
-// Cells for a bin without any. False when there are none to be had in the ordinary way.
+// Cells for a bin without any. False when there are none to be had in the ordinary way, or they are
+// too large to be taken before they are wanted.
 bool HeapCore::refill(CpuBlocks::Bin& bin, unsigned size_class) {
+    if (size_class >= first_medium) return false;
     const SizeClass& shape = size_classes.entries[size_class];
     Magazine* const full = depot_[size_class];
     if (full != nullptr) {
@@ -142,8 +152,9 @@ bool HeapCore::refill(CpuBlocks::Bin& bin, unsigned size_class) {
 
 // Room for a cell in a bin whose main array is full, or not there. False when bookkeeping memory
 // cannot be had.
-bool HeapCore::make_room(CpuBlocks::Bin& bin, unsigned size_class) {
+bool HeapCore::make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_class) {
     const size_t capacity = size_classes.entries[size_class].magazine_cells();
+    if (size_class >= first_medium) return make_medium_room(cpu, bin);
     if (bin.begin == nullptr) {
         bin.begin = bin.top = new_magazine(size_class);
         bin.end = bin.begin == nullptr ? nullptr : bin.begin + capacity;
@@ -202,18 +213,50 @@ Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignm
 
 // What becomes of a block that its owner gave back: a cell stays with the CPU.
 Status HeapCore::keep_at_hand(CpuBlocks& cpu, const Block& block) {
-    if (block.large != nullptr || !may_lie_at_hand(block.span->size_class)) {
-        return free_block(block);
-    }
+    if (block.large != nullptr) return free_block(block);
     SpanRecord& span = *block.span;
+    if (!may_lie_at_hand(span.size_class)) return free_block(block);
     CpuBlocks::Bin& bin = cpu.bins_[span.size_class + 1];
-    if (bin.top == bin.end && !cpu.turn_to_empty(bin) && !make_room(bin, span.size_class)) {
+    if (bin.top == bin.end && !cpu.turn_to_empty(bin) && !make_room(cpu, bin, span.size_class)) {
         return free_block(block);
     }
-    const uintptr_t state = reinterpret_cast<uintptr_t>(span.states + block.cell) -
-                            reinterpret_cast<uintptr_t>(arenas_[0].map());
-    cpu.put_watched(bin, block.start, state, block.capacity - block.requested);
+    cpu.put_watched(bin, block.start, state_of(block), block.capacity - block.requested);
     return {};
+}
+
+uintptr_t HeapCore::state_of(const Block& block) const {
+    return reinterpret_cast<uintptr_t>(block.span->states + block.cell) -
+           reinterpret_cast<uintptr_t>(arenas_[0].map());
+}
+
+// Takes an array for medium cells back.
+void HeapCore::empty_medium(CpuBlocks& cpu, unsigned index) {
+    CpuBlocks::Bin* const bin = cpu.medium_.bins[index];
+    if (bin == nullptr) return;
+    put_cells(bin->begin, static_cast<size_t>(bin->top - bin->begin));
+    cpu.medium_.bytes -= static_cast<size_t>(bin->end - bin->begin) * bin->cell_bytes;
+    bin->top = bin->begin = bin->end = nullptr;
+    cpu.medium_.bins[index] = nullptr;
+}
+
+// Room for a medium cell: an array, taken from those that got theirs first. False when the cells
+// are too large to be kept, or have an array already, which is full.
+bool HeapCore::make_medium_room(CpuBlocks& cpu, CpuBlocks::Bin& bin) {
+    CpuBlocks::MediumArrays& arrays = cpu.medium_;
+    const size_t room = min(min(most_medium_bytes_of_class, arrays.most_bytes) / bin.cell_bytes,
+                            size_t{arrays.most_cells});
+    if (bin.begin != nullptr || room == 0) return false;
+    unsigned index = 0;
+    do {
+        index = arrays.next;
+        arrays.next = (index + 1) % arrays.count;
+        empty_medium(cpu, index);
+    } while (arrays.bytes + room * bin.cell_bytes > arrays.most_bytes);
+    arrays.bins[index] = &bin;
+    arrays.bytes += room * bin.cell_bytes;
+    bin.begin = bin.top = arrays.cells[index];
+    bin.end = bin.begin + room;
+    return true;
 }
 
 Status HeapCore::free_for(CpuBlocks& cpu, void* block) {
@@ -234,6 +277,8 @@ Status HeapCore::free_sized_for(CpuBlocks& cpu, void* block, size_t bytes, size_
 }
 
 void HeapCore::drain(CpuBlocks& cpu) {
+    for (unsigned index = 0; index < CpuBlocks::MediumArrays::count; ++index)
+        empty_medium(cpu, index);
     for (unsigned index = 0; index < class_count; ++index) {
         CpuBlocks::Bin& bin = cpu.bins_[index + 1];
         put_cells(bin.begin, static_cast<size_t>(bin.top - bin.begin));

@@ -150,6 +150,7 @@ void* HeapCore::take_cell(SpanRecord& span, size_t bytes) {
     const unsigned from_bin = span.bin_link.linked() ? span.bin() : no_bin;
     const unsigned cell = span.lowest_free();
     const size_t kept = kept_bytes(bytes, shape.cell_bytes);
+    fresh_ = cell >= span.touched;
     span.take(cell, static_cast<unsigned>(shape.cell_bytes - kept));
     refile(span, from_bin);
     unsigned char* const block = span.base + size_t{cell} * shape.stride;

@@ -12,9 +12,10 @@ Result<void*> HeapCore::try_allocate_for(CpuBlocks& cpu, size_t bytes, size_t al
     welcome(cpu);
     const unsigned size_class = class_of(bytes, alignment);
     void* block = nullptr;
-    if (may_lie_at_hand(size_class)) {
-        block = take_at_hand(cpu, size_class, bytes);
-    } else if (size_class != no_class) {
+    const bool at_hand = may_lie_at_hand(size_class);
+    if (at_hand) block = take_at_hand(cpu, size_class, bytes);
+    const bool single = !at_hand || size_class >= first_medium;
+    if (block == nullptr && single && size_class != no_class) {
         SpanRecord* const span = find_span(size_class);
         if (span != nullptr) block = take_cell(*span, bytes);
     }

@@ -30,6 +30,9 @@ Status HeapCore::start(PageSource& pages, const HeapOptions& options) {
     arena_count_ = 1;
     options_ = options;
     options_.arena_bytes = next_arena_bytes_ = bytes;
+    // Such a block leaves a page range its guard, and must fit the smallest arena that may come.
+    const bool medium = !watches_slack() && bytes / 16 >= largest_medium;
+    largest_in_span_ = medium ? largest_medium : largest_cell;
     return {};
 }
 
@@ -70,7 +73,8 @@ void HeapCore::stop() {
 }
 
 unsigned HeapCore::class_of(size_t bytes, size_t alignment) const {
-    if (bytes > largest_cell || alignment > page_size) return no_class;
+    if (bytes > largest_in_span_ || alignment > page_size) return no_class;
+    if (bytes > largest_cell) return medium_class_for(bytes);
     const bool padded = options_.overrun_check == OverrunCheck::every_block;
     const size_t pages = bytes / page_size;
     const bool guarded = padded && options_.guard_pages;
@@ -101,8 +105,7 @@ Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fi
     void* const block = large ? allocate_large(bytes, alignment, 0)
                               : allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be);
     if (block == nullptr || broken_ != nullptr) return judge(block, bytes);
-    // A range of its own is fresh, and fresh memory is zero.
-    if (fill == Fill::zero && !(large && watches_slack())) __builtin_memset(block, 0, bytes);
+    if (fill == Fill::zero && !fresh_) __builtin_memset(block, 0, bytes);
     return block;
 }
 

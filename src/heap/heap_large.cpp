@@ -72,7 +72,8 @@ void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) 
     if (bytes > SIZE_MAX / 2) return nullptr;
     const bool any = alignment <= page_size && headroom == 0;
     LargeBlock* large = any ? kept_.take(pages_bytes(bytes)) : nullptr;
-    if (large == nullptr) large = find_large(bytes, alignment, headroom);
+    fresh_ = large == nullptr;
+    if (fresh_) large = find_large(bytes, alignment, headroom);
     if (large == nullptr) return nullptr;
     large->requested = kept_bytes(bytes, large->committed);
     large_.insert(*large);

@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: MIT
 #include "quire/heap/slot_bits.hpp"
 
+#include "quire/base/traits.hpp"
+
 namespace quire::heap_internal {
 
 namespace {
 
 constexpr size_t word_bits = bit_width_of<size_t>;
 
-constexpr size_t run_mask(size_t slot, unsigned order) {
-    return static_cast<size_t>(bit_run(0, 1u << order)) << (slot % word_bits);
+// Calls visit(word, mask) for each word that the run has a part of.
+template <class Visit>
+void for_each_word(size_t slot, size_t slots, Visit visit) {
+    while (slots != 0) {
+        const auto first = static_cast<unsigned>(slot % word_bits);
+        const size_t here = min(slots, word_bits - first);
+        visit(slot / word_bits, ~static_cast<size_t>(0) >> (word_bits - here) << first);
+        slot += here;
+        slots -= here;
+    }
 }
 
 // The lowest bits of all aligned runs of 2^order set bits.
@@ -32,7 +42,12 @@ void SlotBits::start(size_t* words, size_t slots) {
     if (rest != 0) words_[word_count_ - 1] = ~static_cast<size_t>(0) << rest;
 }
 
-size_t SlotBits::find(unsigned order) {
+size_t SlotBits::find(unsigned slots) {
+    return slots <= aligned_slots && is_power_of_two(slots) ? find_aligned(log2_ceil(slots))
+                                                            : find_long(slots);
+}
+
+size_t SlotBits::find_aligned(unsigned order) {
     for (size_t word = first_word_[order]; word < word_count_; ++word) {
         const size_t runs = aligned_runs(~words_[word], order);
         first_word_[order] = word;
@@ -42,17 +57,44 @@ size_t SlotBits::find(unsigned order) {
     return none;
 }
 
-void SlotBits::take(size_t slot, unsigned order) {
-    words_[slot / word_bits] |= run_mask(slot, order);
-    taken_ += size_t{1} << order;
+// The first slot of [from, end) that is taken, or that is free; `end` when none is.
+size_t SlotBits::next(size_t from, size_t end, bool wanted_taken) const {
+    while (from < end) {
+        const size_t word = words_[from / word_bits];
+        const size_t found = (wanted_taken ? word : ~word) >> (from % word_bits);
+        if (found != 0) return min(from + lowest_bit(found), end);
+        from = (from / word_bits + 1) * word_bits;
+    }
+    return end;
 }
 
-void SlotBits::put_back(size_t slot, unsigned order) {
-    const size_t word = slot / word_bits;
-    words_[word] &= ~run_mask(slot, order);
-    taken_ -= size_t{1} << order;
+size_t SlotBits::find_long(unsigned slots) {
+    const size_t end = word_count_ * word_bits;
+    // Words before have no free slot at all.
+    size_t from = next(min(first_word_[0] * word_bits, end), end, false);
+    while (end - from >= slots) {
+        const size_t taken = next(from, from + slots, true);
+        if (taken == from + slots) return from;
+        from = next(taken, end, false);
+    }
+    return none;
+}
+
+bool SlotBits::free_at(size_t slot, unsigned slots) const {
+    const size_t end = slot + slots;
+    return end <= word_count_ * word_bits && next(slot, end, true) == end;
+}
+
+void SlotBits::take(size_t slot, unsigned slots) {
+    for_each_word(slot, slots, [&](size_t word, size_t mask) { words_[word] |= mask; });
+    taken_ += slots;
+}
+
+void SlotBits::put_back(size_t slot, unsigned slots) {
+    for_each_word(slot, slots, [&](size_t word, size_t mask) { words_[word] &= ~mask; });
+    taken_ -= slots;
     for (size_t& first : first_word_)
-        if (word < first) first = word;
+        if (slot / word_bits < first) first = slot / word_bits;
 }
 
 bool SlotBits::taken(size_t slot) const {

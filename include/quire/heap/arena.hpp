@@ -78,6 +78,8 @@ class Arena {
     unsigned char* bits_start() const { return base_ + slots_ * slot_bytes + page_size; }
     size_t slot_of(const void* address) const;
     size_t map_offset(const void* in_store) const;
+    void enter(size_t slot, size_t i, unsigned char* states, unsigned size_class);
+    void retire(size_t slot, unsigned slots);
     bool record_slots(PageAccount& pages, size_t slots);
     void undo_extend_map(PageAccount& pages, size_t committed);
     void undo_record_slots(PageAccount& pages, size_t slots);

@@ -29,7 +29,9 @@ using DoubleWord = uint64_t;
 #endif
 
 // Requests up to this size find their class in a table.
-inline constexpr size_t quick_limit = 1024;
+inline constexpr size_t quick_limit = 2048 * granule;
+// Up to this size, blocks that are watched lie at hand.
+inline constexpr size_t watched_limit = 1024;
 struct QuickBins {
     uint16_t of_granules[quick_limit / granule + 1];
 };
@@ -79,10 +81,12 @@ class CpuBlocks {
     }
     bool free_watched(void* block);
 
-    // As allocate, for the largest of cells; null also when there is nothing at hand.
+    // As allocate, for all that lies in spans; null also when there is nothing at hand.
     void* allocate_cell(size_t bytes) {
-        if (quick_end_ == 0 || bytes > largest_cell) return nullptr;
-        Bin& bin = bins_[class_for(bytes) + 1];
+        if (quick_end_ == 0) return nullptr;
+        if (bytes > largest_medium) return nullptr;
+        const unsigned larger = bytes > largest_cell ? guarded_classes : 0;
+        Bin& bin = bins_[class_for(bytes) + larger + 1];
         if (bin.top == bin.begin && !turn_to_full(bin)) return nullptr;
         return take(bin);
     }
@@ -115,6 +119,17 @@ class CpuBlocks {
         uint16_t padded_cells;
     };
     static_assert(sizeof(Bin) == SlotEntry::bin_bytes);
+
+    // Arrays for medium cells, which only the classes have that were freed last.
+    struct MediumArrays {
+        static constexpr unsigned count = 8;
+        static constexpr unsigned most_cells = 4;
+        unsigned next;  // the one that another class gets next
+        size_t bytes;   // of as many cells as there is room for
+        size_t most_bytes;
+        Bin* bins[count];  // null when nobody has it
+        CellRef cells[count][most_cells];
+    };
 
     Bin& bin_at(uintptr_t offset) {
         return *reinterpret_cast<Bin*>(reinterpret_cast<unsigned char*>(bins_) + offset);
@@ -219,6 +234,7 @@ class CpuBlocks {
     SlotEntry* map_ = nullptr;
     size_t slack_ = 0;  // of blocks given out, less that of blocks taken back
     bool poison_freed_ = false;
+    MediumArrays medium_ = {};
     Bin bins_[class_count + 1] = {};
 };
 

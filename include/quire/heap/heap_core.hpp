@@ -159,9 +159,12 @@ class HeapCore {
     void* take_at_hand(CpuBlocks& cpu, unsigned size_class, size_t bytes);
     bool may_lie_at_hand(unsigned size_class) const;
     Status keep_at_hand(CpuBlocks& cpu, const Block& block);
+    void empty_medium(CpuBlocks& cpu, unsigned index);
+    bool make_medium_room(CpuBlocks& cpu, CpuBlocks::Bin& bin);
+    uintptr_t state_of(const Block& block) const;
     bool refill(CpuBlocks::Bin& bin, unsigned size_class);
     [[gnu::noinline]] unsigned take_cells(SpanRecord& span, CellRef* cells, unsigned wanted);
-    bool make_room(CpuBlocks::Bin& bin, unsigned size_class);
+    bool make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_class);
     void put_cells(const CellRef* cells, size_t count);
     CellRef* new_magazine(unsigned size_class);
     void drop_magazine(CellRef* cells, unsigned size_class);
@@ -202,6 +205,7 @@ class HeapCore {
 
     PageAccount pages_;
     HeapOptions options_;
+    size_t largest_in_span_ = largest_cell;
     Arena arenas_[max_arenas];
     unsigned arena_count_ = 0;
     size_t next_arena_bytes_ = 0;
@@ -219,6 +223,7 @@ class HeapCore {
     uint16_t depot_count_[class_count] = {};
     size_t late_refusals_ = 0;
     const unsigned char* broken_ = nullptr;  // where a free block was found written to
+    bool fresh_ = false;                     // the last block given out is zero: it is new memory
     bool shared_ = false;                    // CPUs have had cells, and know their slack
     bool sizes_vary_ = false;  // some blocks have larger cells than their sizes deserve
     // Large blocks freed last, to know a double free from a foreign pointer.

@@ -142,7 +142,7 @@ class PerCpuHeap {
         {
             const Pin pin;
             CpuPart& mine = part(pin);
-            if (mine.free(block) || mine.free_watched(block)) return {};
+            if (mine.free(block) || mine.free_cell(block) || mine.free_watched(block)) return {};
         }
         return free_slowly(block, unsized, 1);
     }
@@ -214,8 +214,9 @@ class PerCpuHeap {
     }
 
     static void* take(CpuPart& mine, size_t bytes) {
-        void* const block = mine.allocate(bytes);
-        return block != nullptr ? block : mine.allocate_watched(bytes);
+        if (void* const block = mine.allocate(bytes)) return block;
+        if (void* const block = mine.allocate_cell(bytes)) return block;
+        return mine.allocate_watched(bytes);
     }
     // As many as are at hand.
     size_t take_some(size_t bytes, Span<void*> blocks) {

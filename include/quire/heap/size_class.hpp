@@ -5,7 +5,8 @@
 // so that rounding up wastes less than a granule or at most an eighth. Every power of two is a
 // class of its own, and its cells are naturally aligned. Beyond the ordinary classes stand the
 // guarded ones, for requests of whole pages: their cells lie a page apart, and that page never has
-// memory behind it, so that the first byte beyond such a block faults.
+// memory behind it, so that the first byte beyond such a block faults. Last come the medium classes,
+// larger than an ordinary cell, with a span for each cell.
 #pragma once
 
 #include <stddef.h>
@@ -20,9 +21,11 @@ namespace quire::heap_internal {
 // What every block is aligned to: enough for any scalar.
 inline constexpr size_t granule = 2 * sizeof(void*);
 inline constexpr size_t smallest_cell = 16;
-inline constexpr size_t largest_cell = size_t{32} << 10;
+inline constexpr size_t largest_cell = size_t{32} << 10;  // of a span with several
+inline constexpr size_t largest_medium = size_t{1} << 20;
 
-// The arena is divided into slots; a span is one, two or four of them, aligned to its size.
+// The arena is divided into slots; a span is one, two or four of them, aligned to its size, or as
+// many as a medium cell takes, wherever they are.
 inline constexpr unsigned slot_shift = page_shift > 14 ? page_shift : 14;
 inline constexpr size_t slot_bytes = size_t{1} << slot_shift;
 inline constexpr unsigned largest_span_shift = 16;
@@ -42,7 +45,7 @@ struct SizeClass {
     uint32_t stride;      // from one cell to the next
     uint32_t reciprocal;  // 2^32 / stride, rounded up: index = offset * reciprocal >> 32
     uint16_t cells;
-    uint8_t order;  // the span is slot_bytes << order
+    uint8_t slots;  // of a span
     // Base-2 logarithm of the bytes that the states of a span's cells take; the second, where slack
     // is kept behind them.
     uint8_t states_shift;
@@ -51,7 +54,8 @@ struct SizeClass {
     uint8_t magazine_shift;
     bool guarded;
 
-    constexpr size_t span_bytes() const { return slot_bytes << order; }
+    constexpr size_t span_bytes() const { return slot_bytes * slots; }
+    constexpr bool medium() const { return cell_bytes > largest_cell; }
     // Whether a state has no room for the slack, which then takes two bytes of its own.
     constexpr bool long_slack() const { return cell_bytes > most_slack_in_state; }
     constexpr unsigned chunk_shift(bool with_slack) const {
@@ -84,7 +88,9 @@ inline constexpr unsigned guarded_classes = [] {
         ++count;
     return count;
 }();
-inline constexpr unsigned class_count = ordinary_classes + guarded_classes;
+inline constexpr unsigned first_medium = ordinary_classes + guarded_classes;
+inline constexpr unsigned class_count =
+    first_medium + steps_per_doubling * (highest_bit(largest_medium) - highest_bit(largest_cell));
 static_assert(class_count <= UINT8_MAX);
 
 // The smallest ordinary class whose cells hold `bytes`, which is at most largest_cell.
@@ -97,9 +103,18 @@ constexpr unsigned class_for(size_t bytes) {
     return linear_classes + (doubling - highest_bit(linear_limit)) * steps_per_doubling +
            ((size - 1) >> (doubling - 3)) - steps_per_doubling;
 }
+// The smallest medium class whose cells hold `bytes`: more than largest_cell, at most
+// largest_medium.
+constexpr unsigned medium_class_for(size_t bytes) {
+    return class_for(bytes) + guarded_classes;
+}
 
 constexpr size_t cell_bytes_of(unsigned size_class) {
-    if (size_class >= ordinary_classes) return (size_class - ordinary_classes + 1) * page_size;
+    if (size_class >= first_medium) {
+        size_class -= guarded_classes;
+    } else if (size_class >= ordinary_classes) {
+        return (size_class - ordinary_classes + 1) * page_size;
+    }
     if (size_class < linear_classes) return (size_class + first_linear) * granule;
     const unsigned step = size_class - linear_classes;
     const size_t doubling = size_t{linear_limit} << (step / steps_per_doubling);
@@ -109,22 +124,23 @@ constexpr size_t cell_bytes_of(unsigned size_class) {
 constexpr SizeClass describe_class(unsigned index) {
     SizeClass result{};
     const size_t cell = cell_bytes_of(index);
-    result.guarded = index >= ordinary_classes;
+    result.guarded = index >= ordinary_classes && index < first_medium;
     const size_t stride = cell + (result.guarded ? page_size : 0);
     // At least eight cells a span where the largest span has room for them.
     unsigned order = 0;
     while (order + 1 < span_orders && (slot_bytes << order) / stride < 8)
         ++order;
-    const size_t cells = (slot_bytes << order) / stride;
+    const bool medium = index >= first_medium;
+    const size_t cells = medium ? 1 : (slot_bytes << order) / stride;
     result.cell_bytes = static_cast<uint32_t>(cell);
     result.stride = static_cast<uint32_t>(stride);
     result.reciprocal = static_cast<uint32_t>(((uint64_t{1} << 32) + stride - 1) / stride);
     result.cells = static_cast<uint16_t>(cells);
-    result.order = static_cast<uint8_t>(order);
+    result.slots = static_cast<uint8_t>(medium ? (cell + slot_bytes - 1) / slot_bytes
+                                               : size_t{1} << order);
     // A magazine holds up to 64 KiB, of cells of a kibibyte and more, and at least three cells.
-    const unsigned magazine = log2_ceil(cell) < 10 ? 6 : 16 - log2_ceil(cell);
-    result.magazine_shift =
-        static_cast<uint8_t>((magazine < 2 ? 2 : magazine) + log2_ceil(sizeof(CellRef)));
+    const unsigned magazine = log2_ceil(cell) < 10 ? 6 : log2_ceil(cell) < 14 ? 16 - log2_ceil(cell) : 2;
+    result.magazine_shift = static_cast<uint8_t>(magazine + log2_ceil(sizeof(CellRef)));
     const size_t states = result.padded_cells();
     const size_t slacks = result.long_slack() ? cells * sizeof(uint16_t) : 0;
     result.states_shift = static_cast<uint8_t>(log2_ceil(states));

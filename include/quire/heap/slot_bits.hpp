@@ -21,14 +21,23 @@ class SlotBits {
     // `words` is zeroed memory of bytes_for(slots); `slots` is a multiple of the largest span's.
     void start(size_t* words, size_t slots);
 
-    // The lowest free run of 2^order slots, aligned to its length; `none` when there is none.
-    size_t find(unsigned order);
-    void take(size_t slot, unsigned order);
-    void put_back(size_t slot, unsigned order);
+    // The lowest free run of so many slots; `none` when there is none. One of up to
+    // aligned_slots is aligned to its length, which must be a power of two, and found in O(1) words
+    // as a rule; a longer one may lie anywhere, and is found in O(words).
+    size_t find(unsigned slots);
+    // Whether so many slots from here on are there and free.
+    bool free_at(size_t slot, unsigned slots) const;
+    void take(size_t slot, unsigned slots);
+    void put_back(size_t slot, unsigned slots);
     bool taken(size_t slot) const;
+    static constexpr unsigned aligned_slots = 1u << (span_orders - 1);
     size_t taken_slots() const { return taken_; }
 
   private:
+    size_t find_aligned(unsigned order);
+    size_t find_long(unsigned slots);
+    size_t next(size_t from, size_t end, bool wanted_taken) const;
+
     size_t* words_ = nullptr;
     size_t word_count_ = 0;
     size_t taken_ = 0;

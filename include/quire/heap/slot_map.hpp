@@ -12,7 +12,8 @@ namespace quire::heap_internal {
 
 // What a CPU wants to know of a slot: where the states of its span's cells begin, as an offset from
 // the map's first byte, and which bin (see cpu_blocks.hpp) its cells belong to, as an offset from
-// the CPU's first bin. Bin 0 is nobody's: slots without a span lead there.
+// the CPU's first bin. Bin 0 is nobody's: slots without a span lead there, and to the map's first
+// byte as the state, which is always there and never that of a live cell.
 //
 // Written under the heap's lock and read without: the slot of a live block does not change, and of
 // another nothing is believed but what its state confirms.
@@ -29,7 +30,10 @@ class SlotEntry {
         atomic::store(states_, static_cast<uint32_t>(states / states_unit));
         atomic::store(bin_, bin_of_class(size_class));
     }
-    void clear() { atomic::store(bin_, uint32_t{0}); }
+    void clear() {
+        atomic::store(bin_, uint32_t{0});
+        atomic::store(states_, uint32_t{0});
+    }
 
     uint32_t bin() const { return atomic::load(bin_); }
     uintptr_t states() const { return uintptr_t{atomic::load(states_)} * states_unit; }
@@ -37,8 +41,9 @@ class SlotEntry {
   private:
     static constexpr uintptr_t states_unit = 8;
 
-    uint32_t bin_;
+    uint32_t bin_;  // the low byte, which is the first one, is a multiple of 32
     uint32_t states_;
 };
+static_assert(SlotEntry::bin_bytes % 32 == 0 && cell_live % 32 != 0);
 
 }  // namespace quire::heap_internal

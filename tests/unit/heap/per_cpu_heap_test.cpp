@@ -242,7 +242,65 @@ TEST_F(PerCpuHeapTest, ReallocateKeepsContents) {
     front_.free(block);
 }
 
+TEST_F(PerCpuHeapTest, MediumBlocksStayWithTheirCpu) {
+    HeapOptions options;
+    options.cached_bytes = size_t{16} << 20;
+    restart(options);
+    for (const size_t bytes : {size_t{32769}, size_t{70000}, size_t{300000}, size_t{1} << 20}) {
+        unsigned char* block = allocate(bytes);
+        std::memset(block, 0x41, bytes);
+        EXPECT_GE(*front_.usable_size(block), bytes);
+        for (const size_t inside : {size_t{1}, size_t{16}, heap_internal::slot_bytes, bytes - 1})
+            expect_misuse(block + inside, Error::misaligned);
+        front_.free(block);
+        for (const size_t inside : {size_t{0}, heap_internal::slot_bytes})
+            expect_misuse(block + inside, inside == 0 ? Error::already_free : Error::misaligned);
+        const size_t calls = pages_.calls();
+        const uint64_t asked = heap_.counters().allocations;
+        EXPECT_EQ(allocate(bytes - bytes / 20), block);
+        EXPECT_EQ(pages_.calls(), calls);
+        EXPECT_EQ(heap_.counters().allocations, asked) << "the heap behind was asked";
+        front_.free(block);
+        auto* zeroed = static_cast<unsigned char*>(*front_.allocate_zeroed(bytes));
+        for (size_t i = 0; i < bytes; ++i)
+            ASSERT_EQ(zeroed[i], 0);
+        // Another CPU takes it back, and has it from then on.
+        on(1).free(zeroed);
+        EXPECT_EQ(on(1).allocate(bytes).value(), zeroed);
+        on(0).free(zeroed);
+        EXPECT_TRUE(heap_.validate().ok());
+    }
+    EXPECT_EQ(front_.counters().live_blocks, 0u);
+    EXPECT_EQ(front_.counters().live_bytes, 0u);
+}
+
+TEST_F(PerCpuHeapTest, MediumBlocksAtHandAreBounded) {
+    HeapOptions options;
+    options.cached_bytes = size_t{1} << 20;
+    restart(options);
+    std::vector<unsigned char*> blocks;
+    for (size_t i = 0; i < 60; ++i)
+        blocks.push_back(allocate(40000 + i * 3000));
+    blocks.push_back(allocate(700000));  // more than may lie at hand
+    for (unsigned char* block : blocks) {
+        front_.free(block);
+        const HeapCounters behind = heap_.counters();
+        EXPECT_LE(behind.live_bytes, blocks.size() * 230000 + 800000);
+        EXPECT_LE(behind.cached_bytes, options.cached_bytes);
+    }
+    EXPECT_LE(heap_.counters().live_bytes, options.cached_bytes / 2);
+    EXPECT_GE(heap_.counters().live_bytes, options.cached_bytes / 4);
+    EXPECT_FALSE(pages_.is_committed(blocks[0]));
+    front_.trim();
+    EXPECT_EQ(heap_.counters().live_bytes, 0u);
+    for (unsigned char* block : blocks)
+        EXPECT_FALSE(pages_.is_committed(block));
+}
+
 TEST_F(PerCpuHeapTest, RangesOfLargeBlocksAreKeptForTheNext) {
+    HeapOptions options;
+    options.arena_bytes = size_t{8} << 20;  // too small for medium blocks
+    restart(options);
     unsigned char* first = allocate(70000);
     std::memset(first, 0x41, 70000);
     front_.free(first);
@@ -274,6 +332,7 @@ TEST_F(PerCpuHeapTest, RangesOfLargeBlocksAreKeptForTheNext) {
 
 TEST_F(PerCpuHeapTest, KeptRangesAreBounded) {
     HeapOptions options;
+    options.arena_bytes = size_t{8} << 20;  // too small for medium blocks
     options.cached_bytes = size_t{1} << 20;
     restart(options);
     std::vector<unsigned char*> blocks;

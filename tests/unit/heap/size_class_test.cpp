@@ -43,20 +43,22 @@ TEST(SizeClass, CellsFitTheirSpan) {
         EXPECT_GE(shape.cells, 1u);
         EXPECT_LE(size_t{shape.cells} * shape.stride, shape.span_bytes());
         EXPECT_GT((size_t{shape.cells} + 1) * shape.stride, shape.span_bytes());
-        EXPECT_LE(shape.span_bytes(), largest_span);
+        EXPECT_EQ(shape.medium(), &shape >= &size_classes.entries[first_medium]);
+        EXPECT_LE(shape.span_bytes(), shape.medium() ? largest_medium : largest_span);
         EXPECT_LE(shape.cells, groups * group_cells);
     }
 }
 
 TEST(SizeClass, IndexOfAgreesWithDivisionEverywhere) {
     for (const SizeClass& shape : size_classes.entries)
-        for (size_t offset = 0; offset < shape.span_bytes(); ++offset)
+        for (size_t offset = 0; offset < shape.span_bytes(); offset += shape.medium() ? 4099 : 1)
             ASSERT_EQ(shape.index_of(offset), offset / shape.stride)
                 << shape.stride << " at " << offset;
 }
 
 TEST(SizeClass, WholeMultiplesAloneLeaveLittle) {
     for (const SizeClass& shape : size_classes.entries) {
+        if (shape.medium()) continue;
         // As blocks at hand are found, with reciprocals of a word.
         const size_t reciprocal = SIZE_MAX / shape.stride + 1;
         for (size_t offset = 0; offset < shape.span_bytes(); ++offset) {
@@ -76,7 +78,7 @@ TEST(SizeClass, StatesAndSlackFitTheirChunk) {
         EXPECT_GE(size_t{1} << shape.chunk_shift(true), states + slacks);
         EXPECT_LE(shape.chunk_shift(true), page_shift);
         EXPECT_TRUE(shape.long_slack() || shape.cell_bytes <= most_slack_in_state);
-        EXPECT_LE(shape.cell_bytes, UINT16_MAX);
+        EXPECT_TRUE(shape.medium() || shape.cell_bytes <= UINT16_MAX);
     }
 }
 
@@ -87,9 +89,23 @@ TEST(SizeClass, MagazinesHoldAFewCells) {
     }
 }
 
+TEST(SizeClass, MediumClassesGoOnInEighths) {
+    EXPECT_EQ(medium_class_for(largest_cell + 1), first_medium);
+    EXPECT_EQ(class_at(first_medium).cell_bytes, largest_cell / 8 * 9);
+    EXPECT_EQ(medium_class_for(largest_medium), class_count - 1);
+    EXPECT_EQ(class_at(class_count - 1).cell_bytes, largest_medium);
+    for (size_t bytes = largest_cell + 1; bytes <= largest_medium; bytes += 511) {
+        const SizeClass& shape = class_at(medium_class_for(bytes));
+        EXPECT_GE(shape.cell_bytes, bytes);
+        EXPECT_LE(shape.cell_bytes - bytes, bytes / 8);
+        EXPECT_EQ(shape.cells, 1u);
+        EXPECT_LT(shape.span_bytes() - shape.cell_bytes, slot_bytes);
+    }
+}
+
 TEST(SizeClass, GuardedCellsLieAPageApart) {
     static_assert(guarded_classes == 4 || page_shift != 12);
-    for (unsigned index = ordinary_classes; index < class_count; ++index) {
+    for (unsigned index = ordinary_classes; index < first_medium; ++index) {
         EXPECT_TRUE(class_at(index).guarded);
         EXPECT_EQ(class_at(index).cell_bytes, (index - ordinary_classes + 1) * page_size);
         EXPECT_EQ(class_at(index).stride, class_at(index).cell_bytes + page_size);
