@@ -35,8 +35,7 @@ void HeapCore::welcome(CpuBlocks& cpu) {
             const bool medium = shape.medium();
             const size_t stride = medium ? min(slot_bytes, largest_cell) : shape.stride;
             bin.reciprocal = SIZE_MAX / stride + 1;
-            bin.mask =
-                static_cast<uint32_t>(medium ? slot_bytes - 1 : shape.span_bytes() - 1);
+            bin.mask = static_cast<uint32_t>(medium ? slot_bytes - 1 : shape.span_bytes() - 1);
             bin.cell_bytes = shape.cell_bytes;
             bin.padded_cells = static_cast<uint16_t>(shape.padded_cells());
         }

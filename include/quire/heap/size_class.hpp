@@ -5,8 +5,8 @@
 // so that rounding up wastes less than a granule or at most an eighth. Every power of two is a
 // class of its own, and its cells are naturally aligned. Beyond the ordinary classes stand the
 // guarded ones, for requests of whole pages: their cells lie a page apart, and that page never has
-// memory behind it, so that the first byte beyond such a block faults. Last come the medium classes,
-// larger than an ordinary cell, with a span for each cell.
+// memory behind it, so that the first byte beyond such a block faults. Last come the medium
+// classes, larger than an ordinary cell, with a span for each cell.
 #pragma once
 
 #include <stddef.h>
@@ -136,10 +136,11 @@ constexpr SizeClass describe_class(unsigned index) {
     result.stride = static_cast<uint32_t>(stride);
     result.reciprocal = static_cast<uint32_t>(((uint64_t{1} << 32) + stride - 1) / stride);
     result.cells = static_cast<uint16_t>(cells);
-    result.slots = static_cast<uint8_t>(medium ? (cell + slot_bytes - 1) / slot_bytes
-                                               : size_t{1} << order);
+    result.slots =
+        static_cast<uint8_t>(medium ? (cell + slot_bytes - 1) / slot_bytes : size_t{1} << order);
     // A magazine holds up to 64 KiB, of cells of a kibibyte and more, and at least three cells.
-    const unsigned magazine = log2_ceil(cell) < 10 ? 6 : log2_ceil(cell) < 14 ? 16 - log2_ceil(cell) : 2;
+    const unsigned size_shift = log2_ceil(cell);
+    const unsigned magazine = size_shift < 10 ? 6 : size_shift < 14 ? 16 - size_shift : 2;
     result.magazine_shift = static_cast<uint8_t>(magazine + log2_ceil(sizeof(CellRef)));
     const size_t states = result.padded_cells();
     const size_t slacks = result.long_slack() ? cells * sizeof(uint16_t) : 0;

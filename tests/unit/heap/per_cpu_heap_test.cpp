@@ -246,7 +246,7 @@ TEST_F(PerCpuHeapTest, MediumBlocksStayWithTheirCpu) {
     HeapOptions options;
     options.cached_bytes = size_t{16} << 20;
     restart(options);
-    for (const size_t bytes : {size_t{32769}, size_t{70000}, size_t{300000}, size_t{1} << 20}) {
+    for (const size_t bytes : {size_t{36000}, size_t{70000}, size_t{300000}, size_t{1} << 20}) {
         unsigned char* block = allocate(bytes);
         std::memset(block, 0x41, bytes);
         EXPECT_GE(*front_.usable_size(block), bytes);
@@ -257,7 +257,7 @@ TEST_F(PerCpuHeapTest, MediumBlocksStayWithTheirCpu) {
             expect_misuse(block + inside, inside == 0 ? Error::already_free : Error::misaligned);
         const size_t calls = pages_.calls();
         const uint64_t asked = heap_.counters().allocations;
-        EXPECT_EQ(allocate(bytes - bytes / 20), block);
+        EXPECT_EQ(allocate(bytes - 100), block);
         EXPECT_EQ(pages_.calls(), calls);
         EXPECT_EQ(heap_.counters().allocations, asked) << "the heap behind was asked";
         front_.free(block);

@@ -91,8 +91,8 @@ TEST_F(SlotBitsTest, AgreesWithASearchSlotBySlot) {
     };
     std::vector<std::pair<size_t, unsigned>> runs;
     for (int step = 0; step < 20000; ++step) {
-        const auto length = static_cast<unsigned>(
-            random() % 4 == 0 ? 1 + random() % 70 : 1u << random() % span_orders);
+        const auto length = static_cast<unsigned>(random() % 4 == 0 ? 1 + random() % 70
+                                                                    : 1u << random() % span_orders);
         const bool aligned = length <= SlotBits::aligned_slots && (length & (length - 1)) == 0;
         if (random() % 2 == 0 && !runs.empty()) {
             std::swap(runs[random() % runs.size()], runs.back());
