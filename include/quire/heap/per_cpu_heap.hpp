@@ -86,7 +86,9 @@ class PerCpuHeap {
         return allocate_slowly(bytes, 0, Fill::none);
     }
     Result<void*> allocate_aligned(size_t bytes, size_t alignment) {
-        if (alignment == 0) return Failure{Error::bad_argument, alignment};
+        if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
+        // Every block is aligned so.
+        if (alignment <= heap_internal::granule) return allocate(bytes);
         if (!in_thread()) return Failure{Error::busy, bytes};
         return allocate_slowly(bytes, alignment, Fill::none);
     }
@@ -127,7 +129,7 @@ class PerCpuHeap {
     // for), bad_argument, corrupted. O(1).
     Result<void*> try_allocate(size_t bytes) { return try_allocate(bytes, 0, Fill::none); }
     Result<void*> try_allocate_aligned(size_t bytes, size_t alignment) {
-        if (alignment == 0) return Failure{Error::bad_argument, alignment};
+        if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
         return try_allocate(bytes, alignment, Fill::none);
     }
     Result<void*> try_allocate_zeroed(size_t bytes) { return try_allocate(bytes, 0, Fill::zero); }
@@ -325,6 +327,12 @@ class PerCpuHeap {
     }
     [[gnu::noinline]] Result<void*> try_allocate(size_t bytes, size_t alignment, Fill fill) {
         const Pin pin;
+        void* const at_hand =
+            alignment <= heap_internal::granule ? take(part(pin), bytes) : nullptr;
+        if (at_hand != nullptr) {
+            if (fill == Fill::zero) __builtin_memset(at_hand, 0, bytes);
+            return at_hand;
+        }
         Result<void*> block = Failure{Error::busy, bytes};
         if (is_inside(pin)) return block;
         attempt(pin, [&](CpuPart& mine, Core& core) {
