@@ -94,6 +94,23 @@ void with_interrupts(CpuFunction function, void* context);
 void start_ticks(unsigned hertz, CpuFunction function, void* context);
 void stop_ticks();
 
+// Page tables beside the kernel's, for spaces of their own, numbered from 0: the addresses below
+// the kernel's are theirs, and they show the kernel's as well. By the first CPU. Errors:
+// unsupported (this machine has no way), and as FormatPageTable::create_sharing.
+inline constexpr unsigned most_spaces = 3;
+struct OwnTable {
+    quire::PageTable* table;
+    quire::TlbInvalidator* tlb;  // for its own pages
+};
+quire::Result<OwnTable> make_table(unsigned number, quire::KernelMemory& memory);
+// Nothing may be mapped in it, and no CPU may run it.
+quire::Status destroy_table(unsigned number);
+// This CPU runs that table from now on, or the kernel's. Any CPU.
+void run_table(unsigned number);
+void run_kernel_table();
+// Whether a CPU keeps translations of tables that it does not run at the moment.
+bool has_pcids();
+
 enum class Access { read, write, execute };
 enum class Verdict {
     resolved,    // run the instruction again

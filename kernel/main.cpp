@@ -8,6 +8,7 @@
 #include "machine.hpp"
 #include "monitor.hpp"
 #include "options.hpp"
+#include "platform.hpp"
 #include "quire/boot/memory_map.hpp"
 #include "quire/boot/multiboot.hpp"
 #include "quire/boot/pvh.hpp"
@@ -20,25 +21,6 @@ extern "C" [[noreturn]] void kernel_main(uint32_t magic, uintptr_t information);
 
 namespace kernel {
 namespace {
-
-class KernelPlatform final : public quire::Platform {
-  public:
-    void log(quire::Severity severity, const char* line) override {
-        const Palette& colors = console().palette();
-        const bool loud = severity >= quire::Severity::warning;
-        print("%s%s%s\n", loud ? colors.warning : colors.dim, line, colors.plain);
-    }
-
-    [[noreturn]] void panic(const quire::Report& report) override {
-        char buffer[512];
-        quire::TextWriter text(buffer);
-        write(text, report);
-        kernel::panic("%s", text.text());
-    }
-
-    unsigned cpu_count() const override { return machine::cpu_count(); }
-    void interrupt(const quire::CpuMask& cpus) override { machine::interrupt(cpus); }
-};
 
 // Keeps the firmware's entries until colours are known: the command line comes with them.
 class FirmwareEntries final : public quire::FirmwareListener {
@@ -68,7 +50,6 @@ class FirmwareEntries final : public quire::FirmwareListener {
 };
 
 // The machine's own objects: several KiB, so not on the stack.
-constinit KernelPlatform platform;
 constinit FirmwareEntries firmware_entries;
 constinit quire::MemoryMap memory_map;
 
@@ -179,7 +160,7 @@ void kernel_main(uint32_t magic, uintptr_t information) {
     show_beyond_reach();
     if (!built.ok()) stop_for("there is no memory to work with", built.failure());
 
-    const auto started = machine::start_memory(memory_map, options.reach, platform);
+    const auto started = machine::start_memory(memory_map, options.reach, platform());
     if (!started.ok()) stop_for("the memory managers cannot start", started.failure());
     quire::KernelMemory& memory = **started;
     handle_faults_with(memory.space());

@@ -17,6 +17,7 @@ struct RaceOutcome {
     uint32_t looks_at_changing = 0;  // which say nothing
     uint32_t stale = 0;              // looks that saw what was no longer there
     uint32_t refused = 0;            // requests that memory did not suffice for
+    uint32_t switches = 0;           // from one space to another
     bool all_well() const { return stale == 0 && refused == 0; }
 };
 
@@ -26,5 +27,12 @@ struct RaceOutcome {
 // before and after, whether the page was there and which mark it had: anything else was a stale
 // translation. Leaves nothing behind. The seed makes turns repeatable, their order is chance.
 RaceOutcome race_for_pages(quire::KernelMemory& memory, uint32_t turns, uint32_t seed);
+
+// The same in the kernel's space and in several more, of which each CPU runs now one and now the
+// other: all of these have the same addresses, the kernel's half in common, and other pages. A CPU
+// changes pages of spaces that it does not run, too. On machines that have no way to run further
+// page tables, Error::unsupported.
+quire::Result<RaceOutcome> race_in_spaces(quire::KernelMemory& memory, uint32_t turns,
+                                          uint32_t seed);
 
 }  // namespace kernel

@@ -15,6 +15,7 @@ using namespace quire;
 
 // Of all CPUs together: what one waits for another grows with their number.
 constexpr uint32_t turns = 1200;
+constexpr uint32_t space_turns = 2400;
 constexpr uint32_t seed = 11;
 
 // Each CPU says its number and its own page table's root.
@@ -47,9 +48,23 @@ bool no_cpu_sees_a_stale_page(KernelMemory& memory) {
     return outcome.all_well() && outcome.maps > 0 && outcome.maps == outcome.unmaps;
 }
 
+// CPUs that go from space to space; every page table sees what the kernel maps.
+bool no_cpu_sees_another_space(KernelMemory& memory) {
+    const auto outcome = race_in_spaces(memory, space_turns / machine::cpu_count(), seed);
+    if (!outcome.ok()) return outcome.error() == Error::unsupported;
+    print(
+        "# %u switches among spaces %s PCIDs: %u maps, %u looks at mapped pages, %u at unmapped "
+        "ones, %u stale\n",
+        outcome->switches, machine::has_pcids() ? "with" : "without", outcome->maps,
+        outcome->looks_at_mapped, outcome->looks_at_unmapped, outcome->stale);
+    return outcome->all_well() && outcome->maps > 0 && outcome->maps == outcome->unmaps &&
+           outcome->switches > 0;
+}
+
 constexpr SelfTest tests[] = {
     {"every CPU runs the kernel's table and its heap", every_cpu_answers},
     {"no CPU sees a page that is no longer there", no_cpu_sees_a_stale_page},
+    {"nor one of a space that it has left", no_cpu_sees_another_space},
 };
 
 }  // namespace

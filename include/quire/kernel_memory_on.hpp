@@ -76,9 +76,21 @@ class KernelMemoryOn final : public KernelMemory {
     // Whether the kernel's own table has become the active one.
     bool activated() const { return table_ != nullptr; }
 
+    using Access = typename detail::ReachAccess<Format, Cpu, Reach>::Type;
+    using Table = FormatPageTable<Format, Access>;
+    // What further page tables are made on.
+    Access& access();
+    // After start: makes the layout's kernel range one that further roots can have as well (see
+    // FormatPageTable::share, which says what that costs). Once, and while nobody else uses the
+    // space. Errors: as share; nothing changes.
+    Status share_kernel(TlbInvalidator& tlb);
+    // Makes a page table beside the kernel's, made on access() with the format's other half, if it
+    // has two. It shows the kernel's range, now and later, and can become the active one. Errors:
+    // as FormatPageTable::create_sharing; nothing changes.
+    Status create_beside(Table& table);
+
   private:
     using BootAccess = Window<Format, typename Cpu::Local>;
-    using Access = typename detail::ReachAccess<Format, Cpu, Reach>::Type;
     // The first page of the layout's windows shows the leaf table that decides about them all.
     static constexpr PageCount window_pages{1 + BootAccess::most_pages};
 
@@ -98,7 +110,7 @@ class KernelMemoryOn final : public KernelMemory {
     // From then on. With TableReach::window one window serves tables and frames.
     Late<BootAccess> window_;
     Late<Access> access_;
-    Late<FormatPageTable<Format, Access>> format_table_;
+    Late<Table> format_table_;
     Late<AccessZeroer<BootAccess>> window_zeroer_;
     Late<detail::DirectOrWindowZeroer<BootAccess>> direct_zeroer_;
 };
@@ -185,6 +197,32 @@ Status KernelMemoryOn<Format, Cpu, Reach>::open_active_table(const KernelParts& 
     }
     table_ = &*format_table_;
     return format_table_->adopt(boot_table_->root(), FrameSource(*boot_frames_));
+}
+
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
+auto KernelMemoryOn<Format, Cpu, Reach>::access() -> Access& {
+    if constexpr (Reach == TableReach::window) {
+        return *window_;
+    } else {
+        return *access_;
+    }
+}
+
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
+Status KernelMemoryOn<Format, Cpu, Reach>::share_kernel(TlbInvalidator& tlb) {
+    auto shared = format_table_->share(layout_->kernel);
+    if (!shared.ok()) return shared.failure();
+    shared->spend(tlb);
+    return {};
+}
+
+template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
+Status KernelMemoryOn<Format, Cpu, Reach>::create_beside(Table& table) {
+    Status created = table.create_sharing(table_frames(), *format_table_);
+    if constexpr (Reach == TableReach::recursive) {
+        if (created.ok()) created = table.link_self(layout_->self_slot);
+    }
+    return created;
 }
 
 // The frames that were taken go with BootFrames, which is all that knew of them.

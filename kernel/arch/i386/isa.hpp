@@ -30,6 +30,11 @@ inline void enable(const Features& features) {
     quire::x86_enable(features.plain);
     quire::x86_pae_enable(features.extended);
 }
+// Of page tables beside the kernel's: they end where the kernel begins.
+template <class Format>
+Format format_beside(const Format& kernel) {
+    return kernel;
+}
 // Takes a further CPU, which has come in on the boot mapping, to the first one's paging mode.
 inline void follow_first_cpu() {
     pae::follow();

@@ -143,6 +143,18 @@ void with_interrupts(CpuFunction function, void* context) {
 void start_ticks(unsigned, CpuFunction, void*) {}
 void stop_ticks() {}
 
+quire::Result<OwnTable> make_table(unsigned, quire::KernelMemory&) {
+    return quire::Failure{quire::Error::unsupported, 0};
+}
+quire::Status destroy_table(unsigned) {
+    return quire::Failure{quire::Error::unsupported, 0};
+}
+void run_table(unsigned) {}
+void run_kernel_table() {}
+bool has_pcids() {
+    return false;
+}
+
 void set_page_fault_handler(PageFaultHandler handler, void* context) {
     booted->machine().on_page_fault([=](const quire::sim::PageFault& fault) {
         return handler != nullptr && handler(context, told(fault)) == Verdict::resolved;

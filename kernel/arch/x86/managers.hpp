@@ -4,7 +4,10 @@
 
 #include "../../machine.hpp"
 #include "boot_window.hpp"
+#include "isa.hpp"
 #include "quire/kernel_memory_on.hpp"
+#include "smp.hpp"
+#include "spaces.hpp"
 
 namespace kernel::machine {
 
@@ -28,6 +31,32 @@ class Managers {
                                               typename Format::Entry* window_entries);
 
   private:
+    // The managers, and page tables beside the kernel's.
+    template <class Memory>
+    struct Assembly final : SpaceTables {
+        Memory memory;
+        quire::Late<typename Memory::Table> tables[most_spaces];
+        Format format{};  // of those
+        bool shares = false;
+
+        quire::Result<quire::PageTable*> make(unsigned number) override {
+            const quire::Status shared =
+                shares ? quire::Status() : memory.share_kernel(smp::invalidator());
+            if (!shared.ok()) return shared.failure();
+            shares = true;
+            tables[number].make(memory.access(), format);
+            const quire::Status created = memory.create_beside(*tables[number]);
+            if (created.ok()) return static_cast<quire::PageTable*>(&*tables[number]);
+            tables[number].end();
+            return created.failure();
+        }
+        quire::Status destroy(unsigned number) override {
+            const quire::Status destroyed = tables[number]->destroy();
+            if (destroyed.ok()) tables[number].end();
+            return destroyed;
+        }
+    };
+
     struct None {};
     template <class F>
     struct Recursive {
@@ -35,12 +64,12 @@ class Managers {
     };
     template <quire::RecursivePagingFormat F>
     struct Recursive<F> {
-        using Type = quire::KernelMemoryOn<F, Cpu, quire::TableReach::recursive>;
+        using Type = Assembly<quire::KernelMemoryOn<F, Cpu, quire::TableReach::recursive>>;
     };
-    using RecursiveMemory = typename Recursive<Format>::Type;
+    using RecursiveAssembly = typename Recursive<Format>::Type;
 
     template <class Memory>
-    static quire::Result<quire::KernelMemory*> start_one(Memory& memory,
+    static quire::Result<quire::KernelMemory*> start_one(Assembly<Memory>& assembly,
                                                          const quire::KernelParts& parts,
                                                          const Format& format,
                                                          typename Format::Entry* entries) {
@@ -48,14 +77,17 @@ class Managers {
         const PageRange window(
             page_of(VirtualAddress(boot_window::base + boot_window::reading_pages * page_size)),
             PageCount(boot_window::building_pages));
-        const Status started = memory.start(parts, format, BootWindow<Format>{window, entries});
+        const Status started =
+            assembly.memory.start(parts, format, BootWindow<Format>{window, entries});
         if (!started.ok()) return started.failure();
-        return static_cast<KernelMemory*>(&memory);
+        assembly.format = isa::format_beside(format);
+        set_space_tables(assembly);
+        return static_cast<KernelMemory*>(&assembly.memory);
     }
 
-    quire::KernelMemoryOn<Format, Cpu, quire::TableReach::direct> direct_;
-    RecursiveMemory recursive_;
-    quire::KernelMemoryOn<Format, Cpu, quire::TableReach::window> window_;
+    Assembly<quire::KernelMemoryOn<Format, Cpu, quire::TableReach::direct>> direct_;
+    RecursiveAssembly recursive_;
+    Assembly<quire::KernelMemoryOn<Format, Cpu, quire::TableReach::window>> window_;
 };
 
 // What is mapped from the first moment.

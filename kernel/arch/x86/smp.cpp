@@ -8,7 +8,6 @@
 #include "local_apic.hpp"
 #include "quire/base/atomic.hpp"
 #include "quire/base/late.hpp"
-#include "quire/paging/shootdown.hpp"
 #include "traps.hpp"
 
 extern "C" {
@@ -25,24 +24,9 @@ using namespace quire;
 
 constinit CpuRecord records[most_cpus];
 
-struct ThisCpu {
-    static unsigned index() { return machine::this_cpu(); }
-};
-struct Interrupts {
-    static uintptr_t disable() {
-        const uintptr_t flags = cpu::read_flags();
-        cpu::disable_interrupts();
-        return flags;
-    }
-    static void restore(uintptr_t flags) { cpu::write_flags(flags); }
-};
-// Nothing moves running code to another CPU here.
-using Cpus = PinnedCpu<ThisCpu, NoExclusion>;
-using KernelShootdown = Shootdown<X86Cpu, Cpus, Interrupts>;
-
 constinit ShootdownCpu mailboxes[most_cpus];
-constinit Late<KernelShootdown> shootdown;
-constinit Late<ShootdownInvalidator<KernelShootdown>> kernel_tlb;
+constinit Late<smp::KernelShootdown> shootdown;
+constinit Late<ShootdownInvalidator<smp::KernelShootdown>> kernel_tlb;
 
 // What a CPU has been asked to do: null while it has nothing to do.
 struct Job {
@@ -132,6 +116,9 @@ void start_first(Platform& platform) {
 
 TlbInvalidator& invalidator() {
     return *kernel_tlb;
+}
+KernelShootdown& kernel_shootdown() {
+    return *shootdown;
 }
 
 void serve_interrupt() {

@@ -22,6 +22,11 @@ inline Features find_features() {
 }
 inline void enable(const Features& features) {
     quire::x86_64_enable(features);
+    if (quire::x86_64_has_pcids()) quire::x86_64_enable_pcids();
+}
+// Of page tables beside the kernel's: the half that is not the kernel's.
+inline quire::X86_64 format_beside(const quire::X86_64&) {
+    return quire::X86_64(find_features(), quire::AddressHalf::low);
 }
 // Takes a further CPU to the first one's paging mode, in which it has come in.
 inline void follow_first_cpu() {}
@@ -36,6 +41,7 @@ inline void write_features(quire::TextWriter& text, const Features& features) {
     if (features.no_execute) text.put(" NX");
     if (features.gigabyte_pages) text.put(" 1GB");
     if (features.global_pages) text.put(" PGE");
+    if (quire::x86_64_has_pcids()) text.put(" PCID");
 }
 inline bool can_deny_execute(const Features& features) {
     return features.no_execute;

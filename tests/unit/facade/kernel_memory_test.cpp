@@ -6,9 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "quire/kernel_memory_on.hpp"
+#include "quire/paging/x86_32.hpp"
 #include "sim/booted_machine.hpp"
 
 namespace quire {
@@ -297,6 +300,68 @@ TEST_P(KernelMemoryTest, AFailedStartLeavesTheBootMappingAndCanBeRepeated) {
     EXPECT_TRUE(booted.machine().probe_load<uint8_t>(BootedMachine::image_virtual).ok());
     layout = good;
     EXPECT_TRUE(booted.start().ok());
+}
+
+// A page table beside the kernel's: the kernel goes on when it is the active one.
+template <TableReach reach>
+void expect_space_beside() {
+    BootedShape shape;
+    shape.reach = reach;
+    shape.memory_bytes = 32 << 20;
+    BootedMachine booted(shape);
+    booted.machine().on_page_fault(nullptr);  // its own managers stay unused
+    const X86_32 format(X86Features{true, true, true});
+    auto memory = std::make_unique<KernelMemoryOn<X86_32, sim::SimulatedCpu, reach>>(booted.cpu());
+    const KernelParts parts{booted.map(), booted.layout(), {}, booted.platform(), booted.tlb(), {}};
+    const BootWindow<X86_32> window{
+        PageRange(page_of(VirtualAddress(BootedMachine::boot_window)), PageCount(16)),
+        booted.boot_window_entries()};
+    ASSERT_TRUE(memory->start(parts, format, window).ok());
+    using Table = typename KernelMemoryOn<X86_32, sim::SimulatedCpu, reach>::Table;
+    Table table(memory->access(), format);
+    EXPECT_EQ(memory->create_beside(table).error(), Error::bad_argument);
+    ASSERT_TRUE(memory->share_kernel(booted.tlb()).ok());
+    EXPECT_EQ(memory->share_kernel(booted.tlb()).error(), Error::in_use);
+    ASSERT_TRUE(memory->create_beside(table).ok());
+    EXPECT_FALSE(table.reach().overlaps(booted.layout().kernel));
+
+    booted.cpu().load_root(table.root());
+    const Frame own = memory->frames().allocate().value();
+    auto mapped = table.map(PageRange(Page(0x40000), PageCount(1)), own, Attributes{});
+    ASSERT_TRUE(mapped.ok());
+    mapped->spend(booted.tlb());
+    EXPECT_TRUE(booted.machine().template probe_store<uint8_t>(0x40000000, 7).ok());
+    // The kernel's space changes, on another root than its own.
+    const auto pages = memory->space().allocate(PageCount(2000));
+    ASSERT_TRUE(pages.ok());
+    const uint64_t last = address_of(pages->last()).value();
+    EXPECT_TRUE(booted.machine().template probe_store<uint8_t>(last, 5).ok());
+
+    booted.cpu().load_root(memory->table().root());
+    EXPECT_FALSE(booted.machine().template probe_load<uint8_t>(0x40000000).ok());
+    EXPECT_EQ(booted.machine().template probe_load<uint8_t>(last).value, 5);
+    ASSERT_TRUE(memory->space().unmap(*pages).ok());
+    booted.cpu().load_root(table.root());
+    EXPECT_FALSE(booted.machine().template probe_load<uint8_t>(last).ok());
+    auto unmapped = table.unmap(PageRange(Page(0x40000), PageCount(1)));
+    ASSERT_TRUE(unmapped.ok());
+    unmapped->spend(booted.tlb());
+    booted.cpu().load_root(memory->table().root());
+    ASSERT_TRUE(table.destroy().ok());
+    ASSERT_TRUE(memory->frames().free(own).ok());
+    EXPECT_TRUE(memory->table().validate().ok());
+    EXPECT_TRUE(memory->space().validate().ok());
+    EXPECT_TRUE(memory->frames().validate().ok());
+}
+
+TEST(KernelMemoryBeside, ThroughTheDirectMap) {
+    expect_space_beside<TableReach::direct>();
+}
+TEST(KernelMemoryBeside, ThroughTheRecursiveSlot) {
+    expect_space_beside<TableReach::recursive>();
+}
+TEST(KernelMemoryBeside, ThroughTheWindow) {
+    expect_space_beside<TableReach::window>();
 }
 
 }  // namespace
