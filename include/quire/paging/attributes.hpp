@@ -33,6 +33,9 @@ constexpr bool has(Protection set, Protection wanted) {
     return (set & wanted) == wanted;
 }
 
+inline constexpr Protection every_right = Protection::read | Protection::write |
+                                          Protection::execute | Protection::user |
+                                          Protection::global;
 inline constexpr Protection read_only = Protection::read;
 inline constexpr Protection read_write = Protection::read | Protection::write;
 inline constexpr Protection read_execute = Protection::read | Protection::execute;

@@ -43,6 +43,9 @@ constexpr bool is_vacant(EntryKind kind) {
 //
 // Marks are what the CPU notes in a leaf: accessed and dirty.
 //
+// A CPU grants what all entries on the way grant. Formats make tables' entries that grant every
+// right, so that leaves alone decide; `table_rights` says what others' leave of a leaf's.
+//
 // A level that can hold leaves implies that all levels below can. `part` makes the leaf (or absent
 // entry) one level down that does for the index-th part what the given entry does for the whole.
 template <class F>
@@ -64,6 +67,7 @@ concept PagingFormat = requires(const F& format, typename F::Entry entry, unsign
     { format.check(attributes) } -> same_as<Status>;
     { format.leaf(level, frame, attributes) } -> same_as<typename F::Entry>;
     { format.table(level, frame) } -> same_as<typename F::Entry>;
+    { format.table_rights(level, entry) } -> same_as<Protection>;
     { format.absent(kind, value) } -> same_as<typename F::Entry>;
     { format.kind(level, entry) } -> same_as<EntryKind>;
     { format.value_of(entry) } -> same_as<uint64_t>;

@@ -43,6 +43,9 @@ class FormatPageTable final : public PageTable {
     // Takes over a table that another FormatPageTable of the same format built, perhaps through
     // another access. That object must not be used any more. Errors: in_use, unreachable, busy (an
     // invalidation of it is not spent), corrupted; nothing changes. O(tables).
+    //
+    // Where entries that lead to tables withhold rights, as a boot loader's may, these stay
+    // withheld, whatever is mapped or protected below; `query` and `walk` say what is left.
     Status adopt(Frame root, FrameSource source);
     // Gives the root back to the source, and the tables that it always leads to. Afterwards there
     // is no table. No CPU may be using it. Looks at what the format's pages use of the root:
@@ -303,7 +306,7 @@ class FormatPageTable final : public PageTable {
     [[gnu::noinline]] void finish_merge(const Session& session, const FlushRequest& request);
     void add_marks(Entry& place, Entry marks) const;
     // detail/table_look.hpp
-    Translation translation(unsigned level, Page page, Entry entry) const;
+    Translation translation(unsigned level, Page page, Entry entry, Protection rights) const;
 
     detail::NoFrames no_frames_;
     FrameSource source_;

@@ -27,7 +27,7 @@ struct Translation {
     EntryState state = EntryState::empty;
     PageRange pages;        // all that the entry covers: one page, or a large page's many
     FrameRange frames;      // present: what backs them
-    Attributes attributes;  // present: what the format really grants
+    Attributes attributes;  // present: what the CPU grants, as the entries of all levels say
     bool accessed = false;  // present: the CPU has used it
     bool dirty = false;     // present: the CPU has written through it
     uint64_t payload = 0;   // absent
@@ -97,9 +97,10 @@ class PageTable {
     // Makes one large page of the table whose entry decides about an address, where all its entries
     // are leaves that grant the same and whose frames follow one another and are aligned as the
     // large page must be. Accessed and dirty become those of all of them. Spending the invalidation
-    // frees the table. Errors: out_of_range; unsupported (the format has no such large page, or the
-    // table is the root); not_mapped, misaligned (with the address of the first page that does not
-    // fit: no leaf there, or not the one that should follow); busy (as unmap). O(entries).
+    // frees the table. Errors: out_of_range; unsupported (the format has no such large page, the
+    // table is the root, or an entry on the way to it withholds rights); not_mapped, misaligned
+    // (with the address of the first page that does not fit: no leaf there, or not the one that
+    // should follow); busy (as unmap). O(entries).
     virtual Result<UnmapInvalidation> merge(VirtualAddress address) = 0;
 
     // Clears accessed and dirty in all leaves that overlap the range, and calls `visit` for each

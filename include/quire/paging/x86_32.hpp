@@ -66,6 +66,10 @@ class X86_32 : public x86::EntryBits<uint32_t> {  // NOLINT(readability-identifi
     constexpr Entry table(unsigned, Frame frame) const {
         return frame_bits(frame) | bit_present | bit_write | bit_user;
     }
+    // What such an entry, whoever made it, leaves of what the entries below grant.
+    constexpr Protection table_rights(unsigned, Entry entry) const {
+        return table_rights_of(entry);
+    }
     // An entry of the root that leads to a table, or to the root itself, so that its entries can be
     // read and written as memory: a table entry and a leaf at once, for the supervisor alone.
     constexpr Entry recursive_table(Frame frame) const {

@@ -67,6 +67,9 @@ class X86Pae : public x86::LongEntries<X86PaeFeatures> {
         const Entry rights = level == root_level() ? 0 : bit_write | bit_user;
         return frame_bits(frame) | bit_present | rights;
     }
+    constexpr Protection table_rights(unsigned level, Entry entry) const {
+        return level == root_level() ? every_right : LongEntries::table_rights(level, entry);
+    }
     // Whether the entry is one that this class could have made: no bit that the CPU reserves (SDM
     // vol. 3A 4.4.1, 4.4.2, tables 4-8 to 4-11), no kind that does not exist. An entry of the root
     // must lead to a table.

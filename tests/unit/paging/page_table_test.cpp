@@ -237,6 +237,53 @@ TEST_P(PageTableTest, QueryOfNothingCoversThePageAlone) {
     EXPECT_EQ(query(area + 0x1234).pages, pages_at(area + 0x1000, 1));
 }
 
+// SDM vol. 3A, 4.6: what any level withholds, the CPU does not grant. A boot loader's tables may.
+TEST_P(PageTableTest, SaysWhatTheTablesAboveLeaveOfARight) {
+    struct Withheld {
+        uint64_t bit;
+        Protection right;
+    };
+    const Withheld all[] = {{0x2, Protection::write},
+                            {0x4, Protection::user},
+                            {uint64_t{1} << 63, Protection::execute}};
+    const Protection rights = Protection::user | Protection::write | read_execute;
+    map(pages_at(area, 2), free_frame, {rights, {}});
+    leaf_entry(area) |= 0x20;
+    // Through the entries above that of a leaf table, the access sees tables as well.
+    const unsigned highest = is_active() ? 1 : mode.root_level;
+    for (unsigned level = 1; level <= highest; ++level) {
+        for (const Withheld& one : all) {
+            if (mode.kind == Mode::Kind::pae && level == 2) continue;  // which has no rights
+            if (mode.entry_bytes == 4 && one.bit >> 32 != 0) continue;
+            const EntryPlace above = entry(level, area);
+            const uint64_t whole = above;
+            above = whole ^ one.bit;
+            EXPECT_EQ(query(area).attributes.protection, without(rights, one.right)) << level;
+            EXPECT_EQ(frame_behind(area), free_frame.value());
+            unsigned visits = 0;
+            const auto visit = [&](const Translation& found) {
+                EXPECT_EQ(found.attributes.protection, without(rights, one.right)) << level;
+                ++visits;
+                return true;
+            };
+            ASSERT_TRUE(table().walk(pages_at(area, 2), visit).ok());
+            EXPECT_EQ(visits, 2u);
+            // A table that goes takes its entry with it, and what that withholds.
+            EXPECT_EQ(table().merge(at(area)).failure(), (Failure{Error::unsupported, area}));
+            above = whole;
+        }
+    }
+    // Through a recursive slot, an entry withholds the same of its table.
+    if (GetParam().reach == Reach::recursive_slot) return;
+    large_entry(area) = large_entry(area) ^ 0x2;
+    auto harvested = table().harvest(pages_at(area, 1), [&](const Translation& found) {
+        EXPECT_EQ(found.attributes.protection, without(rights, Protection::write));
+    });
+    ASSERT_TRUE(harvested.ok());
+    ASSERT_FALSE(harvested->empty());
+    harvested->spend(m.tlb);
+}
+
 TEST_P(PageTableTest, TablesComeFromAndGoToTheSourceOfTheMoment) {
     map(pages_at(area, 1), free_frame);
     sim::FramePool other(m.ram, FrameRange(Frame(0x1800), FrameCount(16)));

@@ -2,6 +2,7 @@
 // Moves over the entries that decide about a range of pages, in ascending order.
 #pragma once
 
+#include "quire/paging/attributes.hpp"
 #include "quire/paging/detail/table_bytes.hpp"
 #include "quire/paging/entry.hpp"
 
@@ -55,6 +56,8 @@ class Cursor {
     Entry& entry() const { return entries_[Shape::index(at_, level_)]; }
     Entry load() const { return load_entry(entry()); }
     EntryKind kind(Entry entry) const { return bytes_.format().kind(level_, entry); }
+    // What the entries on the way here leave of the rights that one of this table grants.
+    Protection rights() const { return rights_; }
     bool is_recursive(Entry entry) const { return bytes_.is_recursive(level_, entry); }
 
     // Opens the table that the entry, as loaded from here, leads to.
@@ -74,8 +77,12 @@ class Cursor {
 
   private:
     // Inlined into each move, so that a move is one frame on the stack and not three.
-    [[gnu::always_inline]] Status open_root() { return open(bytes_.root(), bytes_.root_level()); }
+    [[gnu::always_inline]] Status open_root() {
+        rights_ = every_right;
+        return open(bytes_.root(), bytes_.root_level());
+    }
     [[gnu::always_inline]] Status open_below(Entry entry) {
+        rights_ = rights_ & bytes_.format().table_rights(level_, entry);
         return open(bytes_.format().frame_of(level_, entry), level_ - 1);
     }
     [[gnu::always_inline]] Status open(Frame table, unsigned level) {
@@ -105,6 +112,7 @@ class Cursor {
     Frame table_;
     unsigned level_ = 0;
     bool done_ = false;
+    Protection rights_ = every_right;
 };
 
 }  // namespace quire::detail

@@ -6,11 +6,11 @@
 
 namespace quire {
 
-// What an entry that decides about a page says.
+// What an entry that decides about a page says, where those above leave so much of its rights.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Translation FormatPageTable<Format, Access>::translation(unsigned level, Page page,
-                                                         Entry entry) const {
+Translation FormatPageTable<Format, Access>::translation(unsigned level, Page page, Entry entry,
+                                                         Protection rights) const {
     Translation found;
     const EntryKind kind = format().kind(level, entry);
     const bool says_something = kind == EntryKind::leaf || kind == EntryKind::payload;
@@ -20,6 +20,7 @@ Translation FormatPageTable<Format, Access>::translation(unsigned level, Page pa
         found.frames =
             FrameRange(format().frame_of(level, entry), as_frames(Shape::slot_pages(level)));
         found.attributes = format().attributes_of(level, entry);
+        found.attributes.protection = found.attributes.protection & rights;
         found.accessed = format().accessed(entry);
         found.dirty = format().dirty(entry);
     } else if (kind == EntryKind::payload) {
@@ -40,7 +41,9 @@ Result<Translation> FormatPageTable<Format, Access>::query(VirtualAddress addres
     while (moved.ok()) {
         const Entry entry = cursor.load();
         if (cursor.is_recursive(entry)) return Failure{Error::out_of_range, address.value()};
-        if (cursor.kind(entry) != EntryKind::table) return translation(cursor.level(), page, entry);
+        if (cursor.kind(entry) != EntryKind::table) {
+            return translation(cursor.level(), page, entry, cursor.rights());
+        }
         moved = cursor.descend(entry);
     }
     return moved.failure();
@@ -65,7 +68,10 @@ Status FormatPageTable<Format, Access>::walk(const PageRange& pages,
             moved = cursor.descend(entry);
             continue;
         }
-        if (!passed_over && !visit(translation(cursor.level(), cursor.at(), entry))) return {};
+        if (!passed_over &&
+            !visit(translation(cursor.level(), cursor.at(), entry, cursor.rights()))) {
+            return {};
+        }
         moved = cursor.advance();
     }
     return moved;

@@ -105,6 +105,7 @@ Result<UnmapInvalidation> FormatPageTable<Format, Access>::merge(VirtualAddress 
         return Failure{Error::unsupported, address.value()};
     }
     if (bytes_.is_fixed(level + 1, page)) return Failure{Error::unsupported, address.value()};
+    if (cursor.rights() != every_right) return Failure{Error::unsupported, address.value()};
     const Page first = Shape::first_of_table(page, level);
     const auto leaf = merged(&cursor.entry() - Shape::index(page, level), level, first);
     if (!leaf.ok()) return leaf.failure();
@@ -217,7 +218,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::harvest(
             }
             note_slots(cursor.slot());
             plan_.global = plan_.global || format().is_global(entry);
-            visit(translation(cursor.level(), cursor.at(), entry));
+            visit(translation(cursor.level(), cursor.at(), entry, cursor.rights()));
         }
         cursor.must_advance();
     }

@@ -94,6 +94,13 @@ class EntryBits {
         if (has(protection, Protection::global) && has_global) bits |= bit_global;
         return bits;
     }
+    // What an entry that leads to a table leaves of the rights below it (SDM vol. 3A 4.6).
+    static constexpr Protection table_rights_of(Entry entry) {
+        Protection rights = every_right;
+        if ((entry & bit_write) == 0) rights = without(rights, Protection::write);
+        if ((entry & bit_user) == 0) rights = without(rights, Protection::user);
+        return rights;
+    }
     static constexpr Protection rights_of(Entry entry, bool has_global) {
         Protection rights = Protection::read;
         if ((entry & bit_write) != 0) rights = rights | Protection::write;

@@ -60,6 +60,12 @@ class LongEntries : public EntryBits<uint64_t> {
         }
         return {rights, type_of(level, entry, true)};
     }
+    // What an entry that leads to a table, whoever made it, leaves of what the entries below grant.
+    constexpr Protection table_rights(unsigned, Entry entry) const {
+        const bool data = features_.no_execute && (entry & bit_no_execute) != 0;
+        const Protection rights = table_rights_of(entry);
+        return data ? without(rights, Protection::execute) : rights;
+    }
     // Whether a leaf's translation survives a change of address space.
     constexpr bool is_global(Entry entry) const {
         return features_.global_pages && (entry & bit_global) != 0;
