@@ -149,6 +149,13 @@ class BasicHeap {
         LockGuard guard(lock_);
         return core_.counters();
     }
+    // Shows every live block, until `visit` says false: small ones by address in each arena, then
+    // the large ones by address. `visit` must not call the heap. What lies with CPUs is not shown.
+    // O(heap).
+    void for_each_block(FunctionRef<bool(const LiveBlock&)> visit) const {
+        LockGuard guard(lock_);
+        core_.for_each_block(visit);
+    }
     // Checks all bookkeeping and the bytes behind every block. Error: corrupted, with the address.
     // O(heap).
     Status validate() const {

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quire/base/function_ref.hpp"
 #include "quire/base/intrusive_list.hpp"
 #include "quire/base/report.hpp"
 #include "quire/base/result.hpp"
@@ -56,6 +57,7 @@ class HeapCore {
     size_t trim();
     HeapCounters counters() const;
     Status validate() const;
+    void for_each_block(FunctionRef<bool(const LiveBlock&)> visit) const;
 
     // For CPUs that keep blocks at hand; see per_cpu_heap.hpp. What lies with them counts as live
     // here.

@@ -11,7 +11,7 @@
 
 namespace quire {
 
-// What a HeapRef can stand for: BasicHeap, PerCpuHeap, TaggedHeap.
+// What a HeapRef can stand for: BasicHeap, PerCpuHeap, HeapOfTag.
 template <class H>
 concept AnyHeap = requires(H& heap, void* block, size_t bytes, const Report& report) {
     { heap.allocate_aligned(bytes, bytes) } -> same_as<Result<void*>>;

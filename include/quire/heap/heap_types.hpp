@@ -36,6 +36,12 @@ struct HeapOptions {
     bool poison_freed = false;
 };
 
+// A live block, as a walk shows it.
+struct LiveBlock {
+    void* address;
+    size_t bytes;  // asked for; where that is forgotten, what it can hold
+};
+
 struct HeapCounters {
     size_t live_blocks;      // given out and not freed
     size_t live_bytes;       // what was asked for

@@ -154,6 +154,19 @@ TEST_P(ObjectCacheTest, AReservationIsFilledWholeOrNotAtAll) {
     // The rest goes back with it.
 }
 
+TEST_P(ObjectCacheTest, SizedFreesNameTheAlignmentToo) {
+    const HeapRef refs[] = {heap_, front_};
+    for (const HeapRef& heap : refs) {
+        void* const block = heap.allocate_aligned(40, 256).value();
+        EXPECT_TRUE(is_aligned(block, 256));
+        if (GetParam() == OverrunCheck::none) {
+            EXPECT_EQ(heap.try_free_sized(block, 40, 1).error(), Error::bad_argument);
+        }
+        EXPECT_TRUE(heap.try_free_sized(block, 40, 256).ok());
+        heap.free_sized(heap.allocate_aligned(40, 256).value(), 40, 256);
+    }
+}
+
 TEST_P(ObjectCacheTest, AnObjectOfAnotherSizeIsMisuse) {
     ObjectCache<Wide> wide(heap_);
     ObjectCache<Tiny> tiny(heap_);
