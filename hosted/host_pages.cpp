@@ -70,4 +70,18 @@ Status HostPages::release(void* address, size_t bytes) {
     return Failure{Error::out_of_nodes, number_of(address)};
 }
 
+Result<void*> HostPages::move(void* address, const Extent& from, const Extent& to) {
+    const KeepErrno keep;
+    // The host moves one mapping at a time; with guards, what has none of them is one.
+    const size_t mapped = guarding_ ? from.committed_bytes : from.reserved_bytes;
+    void* const moved = mremap(address, mapped, to.reserved_bytes, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED) return Failure{Error::out_of_address_space, to.reserved_bytes};
+    if (guarding_) {
+        munmap(static_cast<unsigned char*>(address) + mapped, from.reserved_bytes - mapped);
+        mprotect(static_cast<unsigned char*>(moved) + to.committed_bytes,
+                 to.reserved_bytes - to.committed_bytes, PROT_NONE);
+    }
+    return moved;
+}
+
 }  // namespace quire::hosted

@@ -20,6 +20,7 @@ class HostPages final : public PageSource {
     Status commit(void* address, size_t bytes) override;
     Status decommit(void* address, size_t bytes) override;
     Status release(void* address, size_t bytes) override;
+    Result<void*> move(void* address, const Extent& from, const Extent& to) override;
 
   private:
     static constexpr size_t small_limit = size_t{1} << 30;

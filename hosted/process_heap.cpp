@@ -157,14 +157,26 @@ void free_sized_slowly(void* block, size_t bytes, size_t alignment) {
     heap.free_sized_for(blocks_at_hand, block, bytes, alignment);
 }
 
+namespace {
+
+// The class of a request that is not watched; null where it gets a page range of its own.
+const heap_internal::SizeClass* class_serving(size_t bytes) {
+    if (bytes > heap_internal::largest_medium) return nullptr;
+    const unsigned index = bytes <= heap_internal::largest_cell
+                               ? heap_internal::class_for(bytes)
+                               : heap_internal::medium_class_for(bytes);
+    return &heap_internal::size_classes.entries[index];
+}
+
+}  // namespace
+
 void* reallocate(void* block, size_t bytes) {
     if (block == nullptr) return allocate(bytes);
     const heap_internal::SizeClass* const shape = blocks_at_hand.class_of_live(block);
-    if (shape != nullptr && shape->medium() && bytes <= shape->cell_bytes &&
-        bytes > shape->cell_bytes / 9 * 8) {
-        return block;
-    }
-    if (shape == nullptr || bytes > heap_internal::largest_cell) {
+    const heap_internal::SizeClass* const wanted = class_serving(bytes);
+    if (shape != nullptr && shape == wanted) return block;
+    // Where it may stay, or its pages move.
+    if (shape == nullptr || wanted == nullptr || (shape->medium() && wanted->medium())) {
         introduce();
         const Result<void*> moved = heap.reallocate(block, bytes);
         if (!moved.ok() && moved.error() != Error::out_of_memory) {
@@ -172,9 +184,6 @@ void* reallocate(void* block, size_t bytes) {
         }
         return block_or_errno(moved);
     }
-    const heap_internal::SizeClass& wanted =
-        heap_internal::size_classes.entries[heap_internal::class_for(bytes)];
-    if (wanted.cell_bytes == shape->cell_bytes) return block;
     void* const moved = allocate(bytes);
     if (moved == nullptr) return nullptr;
     memcpy(moved, block, bytes < shape->cell_bytes ? bytes : shape->cell_bytes);

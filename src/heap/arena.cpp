@@ -199,6 +199,37 @@ bool Arena::give_back_span(PageAccount& pages, SpanRecord& span) {
     return true;
 }
 
+bool Arena::resize_pages(PageAccount& pages, SpanRecord& span, size_t bytes) {
+    const size_t before = span.committed_bytes();
+    if (bytes == before) return true;
+    const bool done = bytes > before
+                          ? pages.commit(span.base + before, bytes - before)
+                          : pages.decommit(span.base + bytes, before - bytes, before - bytes);
+    if (done) span.committed_pages = static_cast<uint16_t>(bytes >> page_shift);
+    return done;
+}
+
+bool Arena::resize_span(PageAccount& pages, SpanRecord& span, unsigned size_class) {
+    const SizeClass& shape = size_classes.entries[size_class];
+    const size_t slot = slot_of(span.base);
+    const unsigned before = span.geometry().slots;
+    const bool grows = shape.slots > before;
+    if (grows && !bits_.free_at(slot + before, shape.slots - before)) return false;
+    const size_t recorded_before = recorded_slots_;
+    if (!record_slots(pages, slot + shape.slots)) return false;
+    if (!resize_pages(pages, span, round_up_to_pages(shape.cell_bytes))) {
+        undo_record_slots(pages, recorded_before);
+        return false;
+    }
+    for (size_t i = before; i < shape.slots; ++i)
+        enter(slot, i, span.states, size_class);
+    if (grows) bits_.take(slot + before, shape.slots - before);
+    if (before > shape.slots) retire(slot + shape.slots, before - shape.slots);
+    span.size_class = static_cast<uint8_t>(size_class);
+    map_[slot].set(map_offset(span.states), size_class);
+    return true;
+}
+
 size_t Arena::bookkeeping_bytes() const {
     return bits_bytes_ + map_committed_bytes_ + table_committed_bytes_ + store_.committed_bytes();
 }

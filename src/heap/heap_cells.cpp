@@ -191,6 +191,19 @@ void HeapCore::shred(const Block& block, size_t bytes) {
     }
 }
 
+// Takes following slots and pages, or leaves some. False, and nothing changed, when it is no such
+// block, would not be one then, or others lie behind it.
+bool HeapCore::resize_medium(const Block& block, size_t bytes) {
+    const unsigned size_class = class_of(bytes, 1);
+    if (size_class == no_class || size_class < first_medium) return false;
+    if (!block.span->geometry().medium()) return false;
+    if (!arena_of(*block.span).resize_span(pages_, *block.span, size_class)) return false;
+    const size_t change = block.span->geometry().cell_bytes - block.capacity;
+    usable_bytes_ += change;
+    live_bytes_ += change;
+    return true;
+}
+
 void HeapCore::resize_cell(const Block& block, size_t bytes) {
     const size_t kept = kept_bytes(bytes, block.capacity);
     shred(block, kept);

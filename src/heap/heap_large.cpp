@@ -100,6 +100,11 @@ bool HeapCore::give_back_kept() {
     return true;
 }
 
+void HeapCore::remember_freed(const void* base) {
+    freed_large_[next_remembered_] = base;
+    next_remembered_ = (next_remembered_ + 1) % remembered_frees;
+}
+
 // Flat, since a page source has a long way to go below.
 [[gnu::flatten]] Status HeapCore::free_large(const Block& block) {
     LargeBlock& large = *block.large;
@@ -116,8 +121,7 @@ bool HeapCore::give_back_kept() {
     } else {
         free_large_record(large);
     }
-    freed_large_[next_remembered_] = block.start;
-    next_remembered_ = (next_remembered_ + 1) % remembered_frees;
+    remember_freed(block.start);
     --live_blocks_;
     ++frees_;
     live_bytes_ -= block.requested;
@@ -144,6 +148,13 @@ bool HeapCore::resize_large(const Block& block, size_t bytes) {
         if (gone) large.committed = committed;
         sizes_vary_ |= !gone;
     }
+    note_resized(block, bytes);
+    return true;
+}
+
+// The block's pages are as many as they should be; `block` says what it was.
+void HeapCore::note_resized(const Block& block, size_t bytes) {
+    LargeBlock& large = *block.large;
     usable_bytes_ += large.committed - block.capacity;
     const size_t kept = kept_bytes(bytes, large.committed);
     if (kept < block.requested) {
@@ -153,7 +164,31 @@ bool HeapCore::resize_large(const Block& block, size_t bytes) {
     large.requested = kept;
     live_bytes_ += large.requested - block.requested;
     write_canary(large.base, large.requested, large.committed);
-    return true;
+}
+
+// With its pages to where there is more address space. Null, and nothing changed, when the page
+// source cannot.
+void* HeapCore::move_large(const Block& block, size_t bytes, size_t headroom) {
+    LargeBlock& large = *block.large;
+    const PageSource::Extent from{large.reserved, large.committed};
+    const size_t committed = pages_bytes(bytes);
+    PageSource::Extent to{committed + page_size + headroom, committed};
+    unsigned char* base = pages_.move(large.base, from, to);
+    if (base == nullptr && headroom != 0) {
+        to.reserved_bytes -= headroom;
+        base = pages_.move(large.base, from, to);
+    }
+    if (base == nullptr) return nullptr;
+    large_.remove(large);
+    remember_freed(large.base);
+    large.base = base;
+    large.reserved = to.reserved_bytes;
+    large.committed = committed;
+    large_.insert(large);
+    note_resized(block, bytes);
+    ++allocations_;
+    ++frees_;
+    return base;
 }
 
 }  // namespace quire::heap_internal

@@ -33,6 +33,12 @@ Result<void*> HeapCore::replace(void* block, void* moved, size_t kept_bytes) {
     return moved;
 }
 
+// Null when it is not, or its pages cannot be moved.
+void* HeapCore::move_if_large(void* block, size_t bytes, size_t headroom) {
+    const Block located = locate(block).value();
+    return located.large == nullptr ? nullptr : move_large(located, bytes, headroom);
+}
+
 Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
     const Resized resized = resize_in_place(block, bytes, Shrink::where_sensible);
     if (resized == Resized::misused) return misuse_of(block);
@@ -40,11 +46,16 @@ Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
     const size_t requested = requested_of(block);
     // A large block that has grown once is likely to grow again. What gets smaller had better stay
     // than take a larger cell.
-    const size_t headroom = requested > largest_cell ? min(bytes / 2, most_headroom) : 0;
+    const size_t headroom =
+        requested > largest_cell ? min(bytes / 2, most_headroom) & ~(page_size - 1) : 0;
     const bool shrinks = bytes <= requested;
     const unsigned size_class = class_of(bytes, 1);
+    if (size_class == no_class && bytes <= SIZE_MAX / 2) {
+        void* const moved = move_if_large(block, bytes, headroom);
+        if (moved != nullptr) return moved;
+    }
     void* const moved = size_class == no_class
-                            ? allocate_large(bytes, 1, headroom & ~(page_size - 1))
+                            ? allocate_large(bytes, 1, headroom)
                             : allocate_cell(size_class, bytes, natural_alignment(bytes),
                                             shrinks ? LargerCell::never : LargerCell::if_need_be);
     if (broken_ != nullptr) return judge(moved, bytes);

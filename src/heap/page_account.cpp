@@ -26,15 +26,32 @@ unsigned char* PageAccount::reserve(size_t bytes, size_t alignment) {
 
 bool PageAccount::commit(unsigned char* address, size_t bytes) {
     if (refuses() || !note(pages_->commit(address, bytes))) return false;
+    add_committed(bytes);
+    return true;
+}
+
+void PageAccount::add_committed(size_t bytes) {
     committed_ += bytes;
     if (committed_ > peak_) peak_ = committed_;
-    return true;
 }
 
 bool PageAccount::decommit(unsigned char* address, size_t bytes, size_t committed) {
     if (refuses() || !note(pages_->decommit(address, bytes))) return false;
     committed_ -= committed;
     return true;
+}
+
+unsigned char* PageAccount::move(unsigned char* address, const PageSource::Extent& from,
+                                 const PageSource::Extent& to) {
+    if (refuses()) return nullptr;
+    const Result<void*> moved = pages_->move(address, from, to);
+    if (!moved.ok()) {
+        failure_ = moved.failure();
+        return nullptr;
+    }
+    reserved_ += to.reserved_bytes - from.reserved_bytes;
+    add_committed(to.committed_bytes - from.committed_bytes);
+    return static_cast<unsigned char*>(*moved);
 }
 
 bool PageAccount::release(unsigned char* address, size_t bytes, size_t committed) {

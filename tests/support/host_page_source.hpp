@@ -105,6 +105,37 @@ class HostPageSource final : public PageSource {
         return {};
     }
 
+    // Refused as a source without it would, unless allowed.
+    void allow_moves(bool allow) { allow_moves_ = allow; }
+    size_t moves() const { return moves_; }
+    Result<void*> move(void* address, const Extent& from, const Extent& to) override {
+        if (!allow_moves_) return PageSource::move(address, from, to);
+        const Part part = part_of(address, from.committed_bytes);
+        const bool whole = part.reservation != nullptr && part.first == 0 &&
+                           part.reservation->pages.size() * page_size == from.reserved_bytes;
+        if (!whole || to.committed_bytes < from.committed_bytes) return breach(Error::no_region);
+        for (size_t i = 0; i < part.reservation->pages.size(); ++i)
+            if (part.reservation->pages[i] != (i < part.count)) return breach(Error::no_region);
+        if (fails()) return Failure{Error::out_of_frames, to.committed_bytes};
+        const size_t more = (to.committed_bytes - from.committed_bytes) / page_size;
+        if (more > page_limit_ || committed_pages_ > page_limit_ - more)
+            return Failure{Error::out_of_frames, to.committed_bytes};
+        const Result<void*> moved = reserve(to.reserved_bytes, page_size);
+        if (!moved.ok()) return moved;
+        if (mremap(address, from.committed_bytes, from.committed_bytes,
+                   MREMAP_MAYMOVE | MREMAP_FIXED, *moved) != *moved)
+            abort();
+        // What was committed with it is zero.
+        if (mprotect(*moved, to.committed_bytes, PROT_READ | PROT_WRITE) != 0) abort();
+        set(part, false);
+        munmap(address, from.reserved_bytes);
+        reservations_.erase(reinterpret_cast<uintptr_t>(address));
+        reserved_bytes_ -= from.reserved_bytes;
+        set(part_of(*moved, to.committed_bytes), true);
+        ++moves_;
+        return moved;
+    }
+
   private:
     struct Reservation {
         std::vector<bool> pages;  // committed
@@ -154,6 +185,8 @@ class HostPageSource final : public PageSource {
     size_t fail_in_ = 0;
     size_t calls_ = 0;
     size_t breaches_ = 0;
+    size_t moves_ = 0;
+    bool allow_moves_ = false;
     bool failed_ = false;
     bool refuse_decommit_ = false;
     bool refuse_release_ = false;

@@ -45,6 +45,10 @@ class Arena {
     // source refuses.
     bool give_back_span(PageAccount& pages, SpanRecord& span);
 
+    // Makes a medium span that of another medium class, where it stands. False, and nothing
+    // changed, when other spans lie behind it, or the page source fails.
+    bool resize_span(PageAccount& pages, SpanRecord& span, unsigned size_class);
+
     MetadataStore& store() { return store_; }
     const MetadataStore& store() const { return store_; }
     bool idle() const { return bits_.taken_slots() == 0 && store_.idle(); }
@@ -80,6 +84,7 @@ class Arena {
     size_t map_offset(const void* in_store) const;
     void enter(size_t slot, size_t i, unsigned char* states, unsigned size_class);
     void retire(size_t slot, unsigned slots);
+    bool resize_pages(PageAccount& pages, SpanRecord& span, size_t bytes);
     bool record_slots(PageAccount& pages, size_t slots);
     void undo_extend_map(PageAccount& pages, size_t committed);
     void undo_record_slots(PageAccount& pages, size_t slots);

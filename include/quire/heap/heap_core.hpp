@@ -185,6 +185,9 @@ class HeapCore {
     bool give_back_kept();
     Status free_large(const Block& block);
     bool resize_large(const Block& block, size_t bytes);
+    void* move_large(const Block& block, size_t bytes, size_t headroom);
+    void note_resized(const Block& block, size_t bytes);
+    void remember_freed(const void* base);
 
     // From an address to a block.
     Result<Block> locate(const void* address) const;
@@ -196,9 +199,11 @@ class HeapCore {
     bool fits_in_place(const Block& block, size_t bytes) const;
     Resized resize_in_place(void* address, size_t bytes, Shrink shrink);
     [[gnu::noinline]] Result<void*> replace(void* block, void* moved, size_t kept_bytes);
+    [[gnu::noinline]] void* move_if_large(void* block, size_t bytes, size_t headroom);
     size_t requested_of(const void* block) const;
     Failure misuse_of(const void* block) const;
     void resize_cell(const Block& block, size_t bytes);
+    bool resize_medium(const Block& block, size_t bytes);
 
     Status validate_arena(const Arena& arena, Totals& totals) const;
     Status validate_span(const SpanRecord& span, Totals& totals) const;

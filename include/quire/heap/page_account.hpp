@@ -28,6 +28,9 @@ class PageAccount {
     // `committed`: how many of the bytes have memory behind them. False when it failed.
     bool decommit(unsigned char* address, size_t bytes, size_t committed);
     bool release(unsigned char* address, size_t bytes, size_t committed);
+    // Where the reservation is now; null when it failed.
+    unsigned char* move(unsigned char* address, const PageSource::Extent& from,
+                        const PageSource::Extent& to);
     // Of the call that failed last.
     Failure failure() const { return failure_; }
     // While it is closed every call fails with busy, and the source hears of none: for those who
@@ -42,6 +45,7 @@ class PageAccount {
 
   private:
     bool note(const Status& status);
+    void add_committed(size_t bytes);
     bool refuses();
 
     PageSource* pages_ = nullptr;

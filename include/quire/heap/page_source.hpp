@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "quire/base/result.hpp"
 #include "quire/config.hpp"
@@ -26,6 +27,19 @@ class PageSource {
     // Ends a whole reservation, decommitting what is committed. Errors: no_region when it is not
     // exactly one that `reserve` returned.
     virtual Status release(void* address, size_t bytes) = 0;
+
+    // How much of a reservation there is, and how much has memory: its first bytes.
+    struct Extent {
+        size_t reserved_bytes;
+        size_t committed_bytes;
+    };
+    // Optional. Ends a whole reservation in favour of a larger one, anywhere, that begins with the
+    // same memory: pages move, not their bytes. What is committed beyond is zero. Errors, nothing
+    // changed: as reserve and commit; unsupported, which is the default: then the heap copies.
+    virtual Result<void*> move(void* address, const Extent& from, const Extent& to) {
+        (void)from, (void)to;
+        return Failure{Error::unsupported, reinterpret_cast<uintptr_t>(address)};
+    }
 
   protected:
     ~PageSource() = default;

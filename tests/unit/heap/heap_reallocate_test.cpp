@@ -120,6 +120,66 @@ TEST_F(HeapReallocateTest, GrowsWithoutRoomWhereAddressSpaceIsScarce) {
     expect_valid();
 }
 
+TEST_F(HeapReallocateTest, LargeBlocksMoveTheirPagesWhereTheSourceCan) {
+    pages_.allow_moves(true);
+    unsigned char* block = filled(100 * page_size);
+    const HeapCounters before = heap_.counters();
+    unsigned char* moved = reallocate(block, 160 * page_size);
+    EXPECT_EQ(pages_.moves(), 1u);
+    expect_filled(moved, 100 * page_size);
+    for (size_t i = 100 * page_size; i < 160 * page_size; ++i)
+        ASSERT_EQ(moved[i], 0) << i;
+    EXPECT_FALSE(pages_.is_committed(moved + 160 * page_size)) << "its guard";
+    const HeapCounters after = heap_.counters();
+    EXPECT_EQ(after.live_blocks, before.live_blocks);
+    EXPECT_EQ(after.live_bytes, 160 * page_size);
+    EXPECT_EQ(after.committed_bytes, before.committed_bytes + 60 * page_size);
+    EXPECT_EQ(after.committed_bytes, pages_.committed_bytes());
+    EXPECT_EQ(after.reserved_bytes, pages_.reserved_bytes());
+    EXPECT_EQ(after.allocations, before.allocations + 1);
+    EXPECT_EQ(after.frees, before.frees + 1);
+    EXPECT_EQ(heap_.try_free(block).error(), Error::already_free);
+    EXPECT_EQ(reallocate(moved, 200 * page_size), moved) << "there was room to grow";
+    EXPECT_EQ(pages_.moves(), 1u);
+    expect_valid();
+    moved[200 * page_size - 1] = 1;
+    EXPECT_TRUE(heap_.try_free_sized(moved, 200 * page_size).ok());
+}
+
+TEST_F(HeapReallocateTest, PagesMoveWithoutRoomToGrowWhereAddressSpaceIsScarce) {
+    pages_.allow_moves(true);
+    unsigned char* block = filled(100 * page_size);
+    pages_.limit_address_space(pages_.reserved_bytes() + 110 * page_size);
+    unsigned char* moved = reallocate(block, 105 * page_size);
+    EXPECT_EQ(pages_.moves(), 1u);
+    expect_filled(moved, 100 * page_size);
+    expect_valid();
+}
+
+TEST_F(HeapReallocateTest, WhenPagesCannotMoveNothingIsLost) {
+    pages_.allow_moves(true);
+    unsigned char* block = filled(100 * page_size);
+    for (size_t call = 1; call < 20; ++call) {
+        const HeapState before(heap_, pages_);
+        pages_.fail_call(call);
+        const auto result = heap_.reallocate(block, 150 * page_size);
+        pages_.fail_call(0);
+        expect_valid();
+        if (result.ok()) {
+            block = static_cast<unsigned char*>(*result);
+            expect_filled(block, 100 * page_size);
+            EXPECT_EQ(reallocate(block, 100 * page_size), block);
+            continue;
+        }
+        EXPECT_TRUE(HeapState(heap_, pages_) == before);
+        expect_filled(block, 100 * page_size);
+    }
+    pages_.limit_pages(pages_.committed_bytes() / page_size);
+    EXPECT_EQ(heap_.reallocate(block, 4000 * page_size).error(), Error::out_of_memory);
+    expect_filled(block, 100 * page_size);
+    expect_valid();
+}
+
 TEST_F(HeapReallocateTest, PagesThatCannotGoBackStayWithTheBlock) {
     unsigned char* block = filled(100 * page_size);
     pages_.refuse_decommit(true);

@@ -297,6 +297,50 @@ TEST_F(PerCpuHeapTest, MediumBlocksAtHandAreBounded) {
         EXPECT_FALSE(pages_.is_committed(block));
 }
 
+TEST_F(PerCpuHeapTest, MediumBlocksGrowAndShrinkWhereTheyStand) {
+    const auto resize = [&](unsigned char* block, size_t bytes) {
+        const Result<void*> resized = front_.reallocate(block, bytes);
+        EXPECT_TRUE(heap_.validate().ok());
+        return static_cast<unsigned char*>(resized.value_or(nullptr));
+    };
+    const auto holds = [](const unsigned char* block, size_t bytes) {
+        for (size_t i = 0; i < bytes; ++i)
+            if (block[i] != static_cast<unsigned char>(i * 7)) return false;
+        return true;
+    };
+    unsigned char* block = allocate(40000);
+    for (size_t i = 0; i < 40000; ++i)
+        block[i] = static_cast<unsigned char>(i * 7);
+    for (const size_t bytes : {size_t{50000}, size_t{200000}, size_t{1} << 20, size_t{60000}}) {
+        EXPECT_EQ(resize(block, bytes), block);
+        EXPECT_GE(*front_.usable_size(block), bytes);
+        EXPECT_TRUE(holds(block, 40000));
+        expect_misuse(block + heap_internal::slot_bytes, Error::misaligned);
+    }
+    EXPECT_FALSE(pages_.is_committed(block + (size_t{64} << 10)));
+    EXPECT_EQ(heap_.counters().committed_bytes, pages_.committed_bytes());
+    // What it left can be had, and then is in its way.
+    unsigned char* behind = allocate(50000);
+    EXPECT_EQ(behind, block + (size_t{64} << 10));
+    unsigned char* moved = resize(block, 90000);
+    EXPECT_NE(moved, block);
+    EXPECT_TRUE(holds(moved, 40000));
+    // Out of pages: nothing is lost, here or in place.
+    front_.free(behind);
+    front_.trim();
+    pages_.limit_pages(pages_.committed_bytes() / page_size);
+    const Result<void*> failed = front_.reallocate(moved, 400000);
+    EXPECT_EQ(failed.error(), Error::out_of_memory);
+    EXPECT_TRUE(heap_.validate().ok());
+    EXPECT_TRUE(holds(moved, 40000));
+    pages_.limit_pages(SIZE_MAX);
+    moved = resize(moved, size_t{2} << 20);
+    EXPECT_TRUE(holds(moved, 40000));
+    moved = resize(moved, 40000);
+    EXPECT_TRUE(holds(moved, 40000));
+    front_.free(moved);
+}
+
 TEST_F(PerCpuHeapTest, RangesOfLargeBlocksAreKeptForTheNext) {
     HeapOptions options;
     options.arena_bytes = size_t{8} << 20;  // too small for medium blocks
