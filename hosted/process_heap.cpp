@@ -7,6 +7,7 @@
 
 #include "host_pages.hpp"
 #include "quire/base/text.hpp"
+#include "quire/base/traits.hpp"
 #include "quire/heap/heap.hpp"
 
 namespace quire::hosted {
@@ -37,6 +38,7 @@ class ProcessPlatform final : public Platform {
     }
 };
 
+using heap_internal::largest_cell;
 using ProcessHeap = BasicHeap<ThreadLock>;
 
 constinit HostPages pages;
@@ -132,6 +134,11 @@ void* allocate_slowly(size_t bytes) {
 }
 
 void* allocate_aligned(size_t bytes, size_t alignment) {
+    // The class of the next whole multiple of the alignment is one, and so are its cells' places.
+    if (is_power_of_two(alignment) && alignment <= page_size && bytes <= largest_cell) {
+        const size_t multiple = (max(bytes, size_t{1}) + alignment - 1) & ~(alignment - 1);
+        if (void* const block = blocks_at_hand.allocate_cell(multiple)) return block;
+    }
     introduce();
     return block_or_errno(
         heap.allocate_aligned_for(blocks_at_hand, bytes, alignment, heap_internal::Fill::none));

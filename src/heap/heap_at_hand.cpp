@@ -88,36 +88,49 @@ SpanRecord* HeapCore::span_of(const void* block) {
 unsigned HeapCore::take_cells(SpanRecord& span, CellRef* cells, unsigned wanted) {
     const SizeClass& shape = span.geometry();
     const unsigned from_bin = span.bin_link.linked() ? span.bin() : no_bin;
-    uint16_t taken[batch];
+    const uintptr_t states =
+        reinterpret_cast<uintptr_t>(span.states) - reinterpret_cast<uintptr_t>(arenas_[0].map());
     const unsigned count =
-        span.take_some(taken, min(wanted, batch),
-                       static_cast<unsigned>(span.committed_bytes() / shape.cell_bytes));
+        span.take_some(cells, min(wanted, batch),
+                       static_cast<unsigned>(span.committed_bytes() / shape.cell_bytes), states);
     refile(span, from_bin);
-    const auto map = reinterpret_cast<uintptr_t>(arenas_[0].map());
-    const uintptr_t states = reinterpret_cast<uintptr_t>(span.states) - map;
-    // The lowest last, to be given out first.
-    for (unsigned i = 0; i < count; ++i) {
-        const unsigned cell = taken[count - 1 - i];
-        cells[i] = CellRef{span.base + size_t{cell} * shape.stride, states + cell};
-    }
     live_blocks_ += count;
     live_bytes_ += size_t{count} * shape.cell_bytes;
     usable_bytes_ += size_t{count} * shape.cell_bytes;
     return count;
 }
 
-void HeapCore::put_cells(const CellRef* cells, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-        SpanRecord* const span = span_of(cells[i].block);
-        const uintptr_t state = reinterpret_cast<uintptr_t>(arenas_[0].map()) + cells[i].state;
-        const auto cell = static_cast<unsigned>(
-            state - reinterpret_cast<uintptr_t>(span != nullptr ? span->states : nullptr));
-        if (span == nullptr || cell >= span->touched || span->state(cell) != cell_cached) {
+// The first of the cells go back to the span, which they are of, or of none; how many.
+size_t HeapCore::put_run(SpanRecord& span, const CellRef* cells, size_t count) {
+    const uintptr_t first =
+        reinterpret_cast<uintptr_t>(span.states) - reinterpret_cast<uintptr_t>(arenas_[0].map());
+    const unsigned from_bin = span.full() ? no_bin : span.bin();
+    size_t taken_back = 0;
+    size_t i = 0;
+    for (; i < count; ++i) {
+        const uintptr_t cell = cells[i].state - first;
+        const bool of_span = cell < span.touched;
+        if (!of_span && i != 0) break;
+        if (!of_span || span.state(static_cast<unsigned>(cell)) != cell_cached) {
             ++late_refusals_;
             continue;
         }
-        live_bytes_ -= span->geometry().cell_bytes;
-        put_back_cell(*span, cell);
+        span.put_back(static_cast<unsigned>(cell));
+        ++taken_back;
+    }
+    const bool stays = span.used != 0 && !span.full() && span.bin() == from_bin;
+    if (taken_back != 0 && !stays) refile(span, from_bin);
+    live_blocks_ -= taken_back;
+    live_bytes_ -= taken_back * span.geometry().cell_bytes;
+    usable_bytes_ -= taken_back * span.geometry().cell_bytes;
+    return i;
+}
+
+void HeapCore::put_cells(const CellRef* cells, size_t count) {
+    for (size_t done = 0; done < count;) {
+        SpanRecord* const span = span_of(cells[done].block);
+        late_refusals_ += span == nullptr ? 1 : 0;
+        done += span == nullptr ? 1 : put_run(*span, cells + done, count - done);
     }
     give_back_surplus();
 }

@@ -92,24 +92,46 @@ void SpanRecord::take(unsigned cell, unsigned slack) {
     note_taken(cell / group_cells, cell + 1);
 }
 
-unsigned SpanRecord::take_some(uint16_t* taken, unsigned wanted, unsigned limit) {
-    unsigned count = 0;
-    while (count < wanted && groups_with_free != 0) {
+// A word's cells, all of which are free, so that nobody else writes there.
+CellRef* SpanRecord::take_word(unsigned cell, CellRef* next, uintptr_t state, size_t stride) {
+    atomic::store(*reinterpret_cast<size_t*>(states + cell), low_bits * cell_cached);
+    unsigned char* block = base + cell * stride;
+    for (unsigned i = 0; i < sizeof(size_t); ++i, block += stride)
+        *--next = CellRef{block, state + i};
+    return next;
+}
+
+unsigned SpanRecord::take_some(CellRef* taken, unsigned wanted, unsigned limit, uintptr_t first) {
+    const size_t stride = geometry().stride;
+    CellRef* next = taken + wanted;
+    while (next != taken && groups_with_free != 0) {
         const unsigned group = lowest_bit(groups_with_free);
-        const unsigned before = count;
-        for (unsigned first = group * group_cells; first < (group + 1) * group_cells;
-             first += sizeof(size_t)) {
-            size_t zeros = zero_bytes(load_states(states + first));
-            for (; zeros != 0 && count < wanted; zeros &= zeros - 1) {
-                const unsigned cell = first + lowest_bit(zeros) / 8;
+        const CellRef* const before = next;
+        unsigned end = 0;
+        for (unsigned word = group * group_cells; word < (group + 1) * group_cells && word < limit;
+             word += sizeof(size_t)) {
+            size_t zeros = zero_bytes(load_states(states + word));
+            if (zeros == 0) continue;
+            const auto room = static_cast<size_t>(next - taken);
+            if (zeros == high_bits && room >= sizeof(size_t) && limit - word >= sizeof(size_t)) {
+                next = take_word(word, next, first + word, stride);
+                end = word + static_cast<unsigned>(sizeof(size_t));
+                continue;
+            }
+            for (; zeros != 0 && next != taken; zeros &= zeros - 1) {
+                const unsigned cell = word + lowest_bit(zeros) / 8;
                 if (cell >= limit) break;
                 write_state(cell, cell_cached);
-                taken[count++] = static_cast<uint16_t>(cell);
+                *--next = CellRef{base + cell * stride, first + cell};
+                end = cell + 1;
             }
+            if (next == taken) break;
         }
-        if (count == before) break;
-        note_taken(group, taken[count - 1] + 1u);
+        if (next == before) break;
+        note_taken(group, end);
     }
+    const auto count = static_cast<unsigned>(taken + wanted - next);
+    if (next != taken) __builtin_memmove(taken, next, count * sizeof *next);
     used = static_cast<uint16_t>(used + count);
     return count;
 }

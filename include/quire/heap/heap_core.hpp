@@ -167,6 +167,7 @@ class HeapCore {
     bool refill(CpuBlocks::Bin& bin, unsigned size_class);
     [[gnu::noinline]] unsigned take_cells(SpanRecord& span, CellRef* cells, unsigned wanted);
     bool make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_class);
+    size_t put_run(SpanRecord& span, const CellRef* cells, size_t count);
     void put_cells(const CellRef* cells, size_t count);
     CellRef* new_magazine(unsigned size_class);
     void drop_magazine(CellRef* cells, unsigned size_class);

@@ -57,8 +57,9 @@ struct SpanRecord {
     unsigned lowest_free() const;
     // The cell, which is free, becomes live with so many bytes of slack.
     void take(unsigned cell, unsigned slack);
-    // Up to `wanted` free cells below `limit`, the lowest, become cached; their numbers, ascending.
-    unsigned take_some(uint16_t* taken, unsigned wanted, unsigned limit);
+    // Up to `wanted` free cells below `limit`, the lowest, become cached; how many. The lowest
+    // stands last, to be given out first. `first`: what a CellRef says of the state of cell 0.
+    unsigned take_some(CellRef* taken, unsigned wanted, unsigned limit, uintptr_t first);
     // Makes a cell live, or changes a live one's slack.
     void set_live(unsigned cell, unsigned slack);
     void put_back(unsigned cell);
@@ -68,6 +69,7 @@ struct SpanRecord {
 
   private:
     void write_state(unsigned cell, unsigned value);
+    CellRef* take_word(unsigned cell, CellRef* next, uintptr_t state, size_t stride);
     void note_taken(unsigned group, unsigned end);
     // The first free cell of the group, or the number of cells of a group when all are live.
     unsigned free_in_group(unsigned group) const;
