@@ -23,6 +23,7 @@
 #include "sim/x86_mmu32.hpp"
 #include "sim/x86_mmu64.hpp"
 #include "sim/x86_mmu_pae.hpp"
+#include "support/x86_bits.hpp"
 
 namespace quire::model {
 
@@ -276,7 +277,7 @@ class LayoutWorld final : public World {
         check(has(rights, Protection::user) == seen.user, "whether users may");
         check(has(rights, Protection::execute) == seen.executable, "whether it can be executed");
         check(has(rights, Protection::global) == seen.global, "whether it is global");
-        check(encoded(found.attributes.type) == seen.type, "the memory type");
+        check(test::encoded(found.attributes.type) == seen.type, "the memory type");
         check(found.dirty == seen.dirty, "whether it is dirty");
     }
     // The other way to ask.
@@ -292,22 +293,6 @@ class LayoutWorld final : public World {
                 return true;
             });
         check(walked.ok() && visits == 1, "a walk");
-    }
-    // SDM vol. 3A, table 12-10, and what x86_page_attribute_table makes of MemoryType.
-    static sim::MemoryType encoded(MemoryType type) {
-        switch (type) {
-            case MemoryType::write_back:
-                return sim::MemoryType::write_back;
-            case MemoryType::write_through:
-                return sim::MemoryType::write_through;
-            case MemoryType::write_combining:
-                return sim::MemoryType::write_combining;
-            case MemoryType::uncached:
-                return sim::MemoryType::uncached_minus;
-            case MemoryType::device:
-                return sim::MemoryType::uncached;
-        }
-        return sim::MemoryType::write_protected;
     }
     static void check(bool agree, const char* about) {
         if (!agree) throw Mismatch{std::string("library and MMU disagree about ") + about};

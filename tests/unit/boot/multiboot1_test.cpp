@@ -1,29 +1,21 @@
 // SPDX-License-Identifier: MIT
-#include <gtest/gtest.h>
-
-#include <memory>
-
-#include "boot_image.hpp"
 #include "map_oracle.hpp"
+#include "parser_fixture.hpp"
 
 namespace quire::test {
 namespace {
 
 using Layout = Multiboot1Layout;
 
-class Multiboot1 : public testing::Test {
+class Multiboot1 : public ParserTest {
   protected:
+    Multiboot1() : ParserTest(multiboot1_image()) {}
+
     Result<BootInformation> parse() {
-        map_ = std::make_unique<MemoryMap>();
-        MemoryMapBuilder builder(*map_);
-        const auto parsed =
-            parse_multiboot(multiboot1_magic, PhysicalAddress(multiboot1_at), image_, builder);
-        finished_ = builder.finish(PhysicalAddress(0xffffffff));
-        return parsed;
-    }
-    MemoryKind kind_at(uint64_t address) const {
-        const MemoryEntry* entry = map_->find(PhysicalAddress(address));
-        return entry == nullptr ? MemoryKind::bad : entry->kind;
+        return build([&](MemoryMapBuilder& builder) {
+            return parse_multiboot(multiboot1_magic, PhysicalAddress(multiboot1_at), image_,
+                                   builder);
+        });
     }
     void information(uint32_t flags, std::initializer_list<std::pair<size_t, uint32_t>> fields,
                      size_t bytes = 116) {
@@ -35,10 +27,6 @@ class Multiboot1 : public testing::Test {
             out.set_u32(offset, value);
         image_.put(Layout::information, out);
     }
-
-    BootImage image_ = multiboot1_image();
-    std::unique_ptr<MemoryMap> map_;
-    Status finished_;
 };
 
 TEST_F(Multiboot1, TellsAllThatTheLoaderLeft) {

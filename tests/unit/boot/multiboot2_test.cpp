@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include <gtest/gtest.h>
-
-#include <memory>
-
-#include "boot_image.hpp"
 #include "map_oracle.hpp"
+#include "parser_fixture.hpp"
 
 namespace quire::test {
 namespace {
 
-class Multiboot2 : public testing::Test {
+class Multiboot2 : public ParserTest {
   protected:
     Result<BootInformation> parse(uint64_t at = multiboot2_at) {
-        map_ = std::make_unique<MemoryMap>();
-        MemoryMapBuilder builder(*map_);
-        const auto parsed = parse_multiboot(multiboot2_magic, PhysicalAddress(at), image_, builder);
-        finished_ = builder.finish(PhysicalAddress(0xffffffff));
-        return parsed;
+        return build([&](MemoryMapBuilder& builder) {
+            return parse_multiboot(multiboot2_magic, PhysicalAddress(at), image_, builder);
+        });
     }
     Result<BootInformation> parse(const ByteWriter& information) {
         image_ = BootImage();
@@ -36,14 +30,6 @@ class Multiboot2 : public testing::Test {
         out.u32(4).u32(16).u32(640).u32(7168);
         return out;
     }
-    MemoryKind kind_at(uint64_t address) const {
-        const MemoryEntry* entry = map_->find(PhysicalAddress(address));
-        return entry == nullptr ? MemoryKind::bad : entry->kind;
-    }
-
-    BootImage image_;
-    std::unique_ptr<MemoryMap> map_;
-    Status finished_;
 };
 
 constexpr uint64_t first_tag = multiboot2_at + 8;

@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "quire/boot/pvh.hpp"
 
-#include <gtest/gtest.h>
-
-#include <memory>
-
-#include "boot_image.hpp"
 #include "map_oracle.hpp"
+#include "parser_fixture.hpp"
 
 namespace quire::test {
 namespace {
 
 using Layout = PvhLayout;
 
-class Pvh : public testing::Test {
+class Pvh : public ParserTest {
   protected:
+    Pvh() : ParserTest(pvh_image()) {}
+
     Status parse() {
-        map_ = std::make_unique<MemoryMap>();
-        MemoryMapBuilder builder(*map_);
-        const Status parsed = parse_pvh(PhysicalAddress(pvh_at), image_, builder, said_);
-        finished_ = builder.finish(PhysicalAddress(0xffffffff));
-        return parsed;
-    }
-    MemoryKind kind_at(uint64_t address) const {
-        const MemoryEntry* entry = map_->find(PhysicalAddress(address));
-        return entry == nullptr ? MemoryKind::bad : entry->kind;
+        return build([&](MemoryMapBuilder& builder) {
+            return parse_pvh(PhysicalAddress(pvh_at), image_, builder, said_);
+        });
     }
     struct Fields {
         uint32_t magic = pvh_magic;
@@ -43,10 +35,7 @@ class Pvh : public testing::Test {
         image_.put(Layout::information, out);
     }
 
-    BootImage image_ = pvh_image();
     BootInformation said_;
-    std::unique_ptr<MemoryMap> map_;
-    Status finished_;
 };
 
 TEST_F(Pvh, TellsAllThatTheLoaderLeft) {

@@ -13,6 +13,9 @@ using Slot32 = ThroughRecursiveSlot<X86_32, Slots32>;
 static_assert(TableAccess<Window32::Access, uint32_t> && FrameAccess<Window32::Access>);
 static_assert(TableAccess<Slot32::Access, uint32_t>);
 static_assert(!FrameAccess<Slot32::Access>);
+// Which access goes with which format: as docs/architecture.md says.
+static_assert(RecursivePagingFormat<X86_32> && RecursivePagingFormat<X86_64>);
+static_assert(!RecursivePagingFormat<X86Pae>);
 
 constexpr uint64_t area = 0x50000000;
 constexpr Frame free_frame{0x2000};

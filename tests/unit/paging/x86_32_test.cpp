@@ -5,9 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "sim/x86_mmu32.hpp"
+#include "support/x86_bits.hpp"
 
 namespace quire {
 namespace {
+
+using test::type_bits;
+using test::TypeBits;
 
 // Intel SDM vol. 3A, tables 4-4 (4 MiB page), 4-5 (page table) and 4-6 (4 KiB page), as numbers and
 // not as the format's own names.
@@ -24,21 +28,6 @@ namespace {
 //   12    address                       PAT
 //   up    31:12 address                 31:22 address; 21 reserved; 20:13 address 39:32
 constexpr uint32_t expected_pat[2] = {0x80, 0x1000};
-
-// SDM table 12-11: an entry's PAT, PCD and PWT bits are bits 2, 1 and 0 of the index into the page
-// attribute table, which holds what x86_page_attribute_table says.
-struct TypeBits {
-    MemoryType type;
-    bool pat, pcd, pwt;
-    sim::MemoryType encoded;
-};
-constexpr TypeBits type_bits[] = {
-    {MemoryType::write_back, false, false, false, sim::MemoryType::write_back},
-    {MemoryType::write_through, false, false, true, sim::MemoryType::write_through},
-    {MemoryType::uncached, false, true, false, sim::MemoryType::uncached_minus},
-    {MemoryType::device, false, true, true, sim::MemoryType::uncached},
-    {MemoryType::write_combining, true, false, false, sim::MemoryType::write_combining},
-};
 
 constexpr X86Features feature_set(unsigned bits) {
     return X86Features{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};

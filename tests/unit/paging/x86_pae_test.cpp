@@ -5,49 +5,16 @@
 #include <gtest/gtest.h>
 
 #include "sim/x86_mmu_pae.hpp"
+#include "support/x86_bits.hpp"
 
 namespace quire {
 namespace {
 
-// Intel SDM vol. 3A, 4.4.2, tables 4-9 (2 MiB page) and 4-11 (4 KiB page), as numbers and not as
-// the format's own names. M is MAXPHYADDR.
-//
-//   bit    4 KiB page (level 0)    2 MiB page (level 1)
-//   0      P                       P
-//   1      R/W                     R/W
-//   2      U/S                     U/S
-//   3      PWT                     PWT
-//   4      PCD                     PCD
-//   5, 6   A, D                    A, D
-//   7      PAT (else reserved)     PS = 1
-//   8      G (with CR4.PGE)        G (with CR4.PGE)
-//   12     address                 PAT (else reserved)
-//   up     M-1:12 address          20:13 reserved, M-1:21 address
-//   62:M   reserved                reserved
-//   63     XD (with EFER.NXE; reserved without)
-struct LevelBits {
-    uint64_t pat;
-    uint64_t page_size;
-    uint64_t frame_step;  // frames of one page
-    uint64_t reserved;    // whatever M is
-};
-constexpr LevelBits level_bits[2] = {{0x80, 0, 1, 0}, {0x1000, 0x80, 512, 0x001fe000}};
-constexpr uint64_t execute_disable = 0x8000000000000000;
-
-// SDM table 12-11: an entry's PAT, PCD and PWT bits are bits 2, 1 and 0 of the index into the page
-// attribute table, which holds what x86_page_attribute_table says.
-struct TypeBits {
-    MemoryType type;
-    bool pat, pcd, pwt;
-    sim::MemoryType encoded;
-};
-constexpr TypeBits type_bits[] = {
-    {MemoryType::write_back, false, false, false, sim::MemoryType::write_back},
-    {MemoryType::write_through, false, false, true, sim::MemoryType::write_through},
-    {MemoryType::uncached, false, true, false, sim::MemoryType::uncached_minus},
-    {MemoryType::device, false, true, true, sim::MemoryType::uncached},
-    {MemoryType::write_combining, true, false, false, sim::MemoryType::write_combining},
-};
+using test::execute_disable;
+using test::long_leaf_bits;
+using test::LongLeafBits;
+using test::type_bits;
+using test::TypeBits;
 
 constexpr unsigned all = 7;
 constexpr X86PaeFeatures feature_set(unsigned bits, unsigned physical_bits = 46) {
@@ -109,22 +76,15 @@ TEST(X86PaeTest, WritesLeavesBitForBit) {
     for_every_leaf([](const X86Pae& format, unsigned level, Protection protection,
                       const TypeBits& bits) {
         const Attributes attributes{protection, bits.type};
-        const LevelBits& at = level_bits[level];
+        const LongLeafBits& at = long_leaf_bits[level];
         const X86PaeFeatures& cpu = format.features();
         // The first page, the second, one from 4 GiB on, and the last below 2^46.
         for (const uint64_t page :
              {uint64_t{0}, uint64_t{1}, 0x100000 / at.frame_step, 0x3ffffffff / at.frame_step}) {
             const uint64_t number = page * at.frame_step;
             const auto rights = static_cast<unsigned>(protection);
-            uint64_t expected = number << 12 | 1;
-            if ((rights & 2) != 0) expected |= 0x2;                         // R/W
-            if ((rights & 8) != 0) expected |= 0x4;                         // U/S
-            if ((rights & 16) != 0 && cpu.global_pages) expected |= 0x100;  // G
-            if ((rights & 4) == 0 && cpu.no_execute) expected |= execute_disable;
-            if (bits.pwt) expected |= 0x8;
-            if (bits.pcd) expected |= 0x10;
-            if (bits.pat) expected |= at.pat;
-            expected |= at.page_size;
+            const uint64_t expected = test::expected_long_leaf(level, number, rights, bits,
+                                                               cpu.no_execute, cpu.global_pages);
             const uint64_t entry = format.leaf(level, Frame(number), attributes);
             ASSERT_EQ(entry, expected) << level << ' ' << rights << ' ' << to_string(bits.type);
 
@@ -179,7 +139,7 @@ TEST(X86PaeTest, ChangesProtectionsAlone) {
             for (const Protection old :
                  {read_only | Protection::user, read_execute, read_write | Protection::global}) {
                 for (const uint64_t marks : {0u, 0x20u, 0x60u}) {
-                    const Frame frame(level_bits[level].frame_step * 0x3000);
+                    const Frame frame(long_leaf_bits[level].frame_step * 0x3000);
                     const uint64_t entry = format.leaf(level, frame, {old, bits.type}) | marks;
                     ASSERT_EQ(format.with_protection(entry, protection),
                               format.leaf(level, frame, {protection, bits.type}) | marks);
@@ -279,7 +239,7 @@ TEST(X86PaeTest, RefusesReservedBits) {
                 };
                 // Leaves
                 for (unsigned level = 0; level < 2; ++level) {
-                    const LevelBits& at = level_bits[level];
+                    const LongLeafBits& at = long_leaf_bits[level];
                     const uint64_t entry = 1 | at.page_size | alone;
                     const bool bad =
                         reserved || (at.reserved & alone) != 0 || (!has_pat && alone == at.pat);
