@@ -40,8 +40,13 @@ struct RecursiveSlots {
 //
 // Shared by all users of the active page table, hence the lock, which a session holds. A session
 // must stay on its CPU. The table that is active must not change within it.
-template <RecursivePagingFormat Format, LocalTlb Tlb, Lockable Lock = SpinLock>
+template <PagingFormat Format, LocalTlb Tlb, Lockable Lock = SpinLock>
 class RecursiveSlot {
+    static_assert(
+        RecursivePagingFormat<Format>,
+        "no entry of this format's root can lead to the root: PAE's four have no bits for "
+        "rights and lead to page directories alone. Use a DirectMap or a Window.");
+
   public:
     using Entry = typename Format::Entry;
 
@@ -175,7 +180,7 @@ class RecursiveSlot {
     bool foreign_open_ = false;
 };
 
-template <RecursivePagingFormat Format, LocalTlb Tlb, Lockable Lock>
+template <PagingFormat Format, LocalTlb Tlb, Lockable Lock>
 auto RecursiveSlot<Format, Tlb, Lock>::open(const Session&, const TableLocation& location)
     -> Result<Opened> {
     if (location.table > format_.highest_frame()) {
