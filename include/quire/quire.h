@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The C face of Quire: the whole of it in twenty functions, for kernels written in C.
+ * The C face of Quire: the whole of it in some thirty functions, for kernels written in C.
  *
  * There is one memory manager behind it. Call quire_start once, early, on one CPU; or, in a kernel
  * that also has C++, hand yours over with quire::use_from_c (quire/c_face.hpp).
@@ -174,8 +174,26 @@ void* quire_calloc(size_t count, size_t bytes);
 void* quire_realloc(void* block, size_t bytes);
 void* quire_aligned_alloc(size_t alignment, size_t bytes);
 void quire_free(void* block);
+/* As quire_free, and the size (and alignment) must be what was asked for: another ends in `panic`.
+   (C23's free_sized and free_aligned_sized.) */
+void quire_free_sized(void* block, size_t bytes);
+void quire_free_aligned_sized(void* block, size_t alignment, size_t bytes);
 /* Bytes that can be used; 0 for what is no block. */
 size_t quire_malloc_usable_size(const void* block);
+/* Gives back what the heap keeps for reuse; how many bytes. */
+size_t quire_malloc_trim(void);
+/* Live blocks, the bytes asked for in them, and the bytes of memory that the heap has. */
+void quire_malloc_count(size_t* blocks, size_t* live_bytes, size_t* committed_bytes);
+
+/* ---- memory for devices -------------------------------------------------------------------- */
+
+/* `bytes`, rounded up to whole pages, of zeroed memory that is contiguous: its last byte at or
+   below `highest`, its first aligned to `alignment` bytes (a power of two), and no multiple of
+   `boundary` inside (a power of two; 0: any may be). */
+int quire_device_allocate(uint64_t bytes, uint64_t highest, uint64_t alignment, uint64_t boundary,
+                          void** address, uint64_t* physical);
+/* By the address; QUIRE_FOREIGN for any other. */
+int quire_device_free(void* address);
 
 #ifdef __cplusplus
 #pragma GCC diagnostic pop

@@ -2,6 +2,7 @@
 #include "quire/quire.h"
 
 #include "quire/c_face.hpp"
+#include "quire/device_memory.hpp"
 
 namespace quire {
 
@@ -239,6 +240,43 @@ void* quire_aligned_alloc(size_t alignment, size_t bytes) {
 
 void quire_free(void* block) {
     memory().heap().free(block);
+}
+
+void quire_free_sized(void* block, size_t bytes) {
+    memory().heap().free_sized(block, bytes);
+}
+
+void quire_free_aligned_sized(void* block, size_t alignment, size_t bytes) {
+    memory().heap().free_sized(block, bytes, alignment);
+}
+
+size_t quire_malloc_trim(void) {
+    return memory().heap().trim();
+}
+
+void quire_malloc_count(size_t* blocks, size_t* live_bytes, size_t* committed_bytes) {
+    const HeapCounters counters = memory().heap().counters();
+    *blocks = counters.live_blocks;
+    *live_bytes = counters.live_bytes;
+    *committed_bytes = counters.committed_bytes;
+}
+
+int quire_device_allocate(uint64_t bytes, uint64_t highest, uint64_t alignment, uint64_t boundary,
+                          void** address, uint64_t* physical) {
+    DeviceMemory devices(memory().frames(), memory().space(), view());
+    const Result<DeviceBlock> block = devices.allocate({.bytes = bytes,
+                                                        .highest = PhysicalAddress(highest),
+                                                        .alignment = alignment,
+                                                        .boundary = boundary});
+    if (!block.ok()) return code(block);
+    *address = block->address;
+    *physical = block->physical.value();
+    return QUIRE_OK;
+}
+
+int quire_device_free(void* address) {
+    DeviceMemory devices(memory().frames(), memory().space(), view());
+    return code(devices.free(address));
 }
 
 size_t quire_malloc_usable_size(const void* block) {

@@ -20,7 +20,7 @@ import toolchain
 ORDER = ["base", "boot", "phys", "paging", "space", "heap", "check", "observe", "facade", "series"]
 C_HEADERS = {"stdint.h", "stddef.h", "limits.h", "stdarg.h"}
 BASE_HEADERS = {"config.hpp", "platform.hpp"}
-# std/ holds opt-in adapters for kernels that have a C++ library; nothing of Quire includes them.
+# std/ holds opt-in adapters for kernels that have a C++ library; nothing else includes them.
 ADAPTERS = "std"
 
 
@@ -63,7 +63,7 @@ def problems_of(root, path, parts):
             target_layer = layer_of(target.resolve().relative_to(root / "src").parts)
         if not target.exists():
             problems.append(f'{at}: includes "{name}", which does not exist')
-        elif target_layer is None or target_layer == ADAPTERS:
+        elif target_layer is None or (target_layer == ADAPTERS and layer != ADAPTERS):
             problems.append(f'{at}: includes "{name}", which belongs to no layer it may use')
         elif layer != ADAPTERS and ORDER.index(target_layer) > ORDER.index(layer):
             problems.append(

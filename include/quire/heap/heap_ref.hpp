@@ -47,6 +47,11 @@ class HeapRef {
         trap();
     }
 
+    // Whether both stand for the same heap.
+    friend constexpr bool operator==(const HeapRef& a, const HeapRef& b) {
+        return a.heap_ == b.heap_;
+    }
+
   private:
     struct Calls {
         Result<void*> (*allocate_aligned)(void*, size_t, size_t);

@@ -177,6 +177,43 @@ TEST_F(CFaceTest, TheHeapByItsUsualNames) {
     EXPECT_EQ(booted_.memory().heap().counters().live_blocks, 0u);
 }
 
+TEST_F(CFaceTest, SizedFreesAndCounts) {
+    size_t blocks = 0;
+    size_t live = 0;
+    size_t committed = 0;
+    void* const block = quire_malloc(1000);
+    void* const aligned = quire_aligned_alloc(256, 40);
+    quire_malloc_count(&blocks, &live, &committed);
+    EXPECT_EQ(blocks, 2u);
+    EXPECT_EQ(live, 1040u);
+    EXPECT_GE(committed, live);
+    quire_free_sized(block, 1000);
+    quire_free_aligned_sized(aligned, 256, 40);
+    EXPECT_GT(quire_malloc_trim(), 0u);
+    quire_malloc_count(&blocks, &live, &committed);
+    EXPECT_EQ(blocks + live, 0u);
+    EXPECT_EQ(committed, booted_.memory().heap().counters().committed_bytes);
+}
+
+TEST_F(CFaceTest, MemoryForDevices) {
+    void* address = nullptr;
+    uint64_t physical = 0;
+    ASSERT_EQ(quire_device_allocate(5000, 0xFFFFFF, 65536, 65536, &address, &physical), QUIRE_OK);
+    EXPECT_EQ(physical % 65536, 0u);
+    EXPECT_LE(physical + 8192, uint64_t{1} << 24);
+    std::memset(address, 1, 8192);
+    struct quire_query answer{};
+    ASSERT_EQ(quire_query(address, &answer), QUIRE_OK);
+    EXPECT_EQ(answer.physical, physical);
+    EXPECT_EQ(quire_device_free(static_cast<char*>(address) + 1), QUIRE_FOREIGN);
+    EXPECT_EQ(quire_device_free(address), QUIRE_OK);
+    EXPECT_EQ(quire_device_free(address), QUIRE_FOREIGN);
+    void* untouched = nullptr;
+    EXPECT_EQ(quire_device_allocate(0, UINT64_MAX, 4096, 0, &untouched, &physical),
+              QUIRE_ZERO_SIZE);
+    EXPECT_EQ(untouched, nullptr);
+}
+
 TEST_F(CFaceTest, ABlockFreedTwiceEndsInAReport) {
     void* const block = quire_malloc(100);
     quire_free(block);
