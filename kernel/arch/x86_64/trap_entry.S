@@ -1,69 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The 32 exception entries and the device interrupts in use, all leading to one C++ function; and
-// the guarded accesses.
+// How this machine enters and leaves handle_trap, and the guarded accesses.
+
+#define PUSH pushq
+#define WORD .quad
+#define WORD_BYTES 8
+#include "../x86/trap_entries.inc"
 
         .text
-
-// Exceptions 8, 10-14, 17, 21, 29 and 30 push an error code; for the others we push a zero, so that
-// there is one frame layout (struct TrapFrame).
-.macro ENTRY_WITHOUT_CODE vector
-        .balign 16
-trap_entry_\vector:
-        pushq   $0
-        pushq   $\vector
-        jmp     trap_common
-.endm
-.macro ENTRY_WITH_CODE vector
-        .balign 16
-trap_entry_\vector:
-        pushq   $\vector
-        jmp     trap_common
-.endm
-
-        ENTRY_WITHOUT_CODE 0
-        ENTRY_WITHOUT_CODE 1
-        ENTRY_WITHOUT_CODE 2
-        ENTRY_WITHOUT_CODE 3
-        ENTRY_WITHOUT_CODE 4
-        ENTRY_WITHOUT_CODE 5
-        ENTRY_WITHOUT_CODE 6
-        ENTRY_WITHOUT_CODE 7
-        ENTRY_WITH_CODE 8
-        ENTRY_WITHOUT_CODE 9
-        ENTRY_WITH_CODE 10
-        ENTRY_WITH_CODE 11
-        ENTRY_WITH_CODE 12
-        ENTRY_WITH_CODE 13
-        ENTRY_WITH_CODE 14
-        ENTRY_WITHOUT_CODE 15
-        ENTRY_WITHOUT_CODE 16
-        ENTRY_WITH_CODE 17
-        ENTRY_WITHOUT_CODE 18
-        ENTRY_WITHOUT_CODE 19
-        ENTRY_WITHOUT_CODE 20
-        ENTRY_WITH_CODE 21
-        ENTRY_WITHOUT_CODE 22
-        ENTRY_WITHOUT_CODE 23
-        ENTRY_WITHOUT_CODE 24
-        ENTRY_WITHOUT_CODE 25
-        ENTRY_WITHOUT_CODE 26
-        ENTRY_WITHOUT_CODE 27
-        ENTRY_WITHOUT_CODE 28
-        ENTRY_WITH_CODE 29
-        ENTRY_WITH_CODE 30
-        ENTRY_WITHOUT_CODE 31
-        // The timer: IRQ 0 of the first interrupt controller, moved to vector 32.
-        ENTRY_WITHOUT_CODE 32
-        // Serial input: IRQ 4 of the first interrupt controller, moved to vector 36.
-        ENTRY_WITHOUT_CODE 36
-        // What the two controllers send when a device withdraws its request: IRQ 7 and 15.
-        ENTRY_WITHOUT_CODE 39
-        ENTRY_WITHOUT_CODE 47
-        // From other CPUs, and what a local APIC sends when there was nothing after all.
-        ENTRY_WITHOUT_CODE 240
-        ENTRY_WITHOUT_CODE 255
-
 trap_common:
         pushq   %rax
         pushq   %rcx
@@ -107,21 +51,6 @@ trap_common:
         popq    %rax
         addq    $16, %rsp               // vector and error code
         iretq
-
-        .section .rodata
-        .balign 8
-        .globl trap_entries
-trap_entries:
-        .irp vector, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
-        .quad trap_entry_\vector
-        .endr
-        .irp vector, 16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
-        .quad trap_entry_\vector
-        .endr
-        .globl device_entries
-device_entries:
-        .quad trap_entry_32, trap_entry_36, trap_entry_39, trap_entry_47
-        .quad trap_entry_240, trap_entry_255
 
 // Loads and stores that may fault. Each pair in .fixups says: a page fault at the first address
 // that nobody resolved continues at the second.
