@@ -89,14 +89,31 @@ void TlbMachine::interrupt(const CpuMask& cpus) {
     pause();
 }
 
+std::optional<Frame> TlbMachine::take_large_block() {
+    for (unsigned i = 0; i < large_blocks; ++i) {
+        if (!std::exchange(large_in_use_[i], true)) {
+            return first_large_block + FrameCount(i * large_block_frames);
+        }
+    }
+    return std::nullopt;
+}
+
+void TlbMachine::give_back_large_block(Frame block) {
+    large_in_use_[(block - first_large_block).value() / large_block_frames] = false;
+}
+
 Status TlbMachine::free_frame(Frame frame) {
+    check_gone(frame);
+    return pool_.free_frame(frame);
+}
+
+void TlbMachine::check_gone(Frame frame) {
     for (const auto& core : cores_) {
         if (core->sees_stale(frame)) {
             fail("frame " + std::to_string(frame.value()) + " is freed while CPU " +
                  std::to_string(core->number()) + " still has a way to it");
         }
     }
-    return pool_.free_frame(frame);
 }
 
 }  // namespace quire::model

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,7 +96,16 @@ class TlbMachine final : public Platform {
     }
     const std::string& failure() const { return failure_; }
 
-    static constexpr uint64_t frames = 0x1000;
+    // What large pages show lies above what the pool has: so many blocks.
+    static constexpr unsigned large_blocks = 6;
+    static constexpr uint64_t large_block_frames = 1024;
+    static constexpr Frame first_large_block{0x1000};
+    static constexpr uint64_t frames = 0x1000 + large_blocks * large_block_frames;
+    // A block that nothing shows; none when all are in use.
+    std::optional<Frame> take_large_block();
+    void give_back_large_block(Frame block);
+    // Frames that nothing may lead to any more.
+    void check_gone(Frame frame);
     sim::Ram ram{sim::flat_segments(frames * page_size)};
     ShootdownCpu records[tlb_cpus];
     TlbShootdown shootdown{*this, Span<ShootdownCpu>(records)};
@@ -108,6 +118,7 @@ class TlbMachine final : public Platform {
     std::array<std::unique_ptr<Fiber>, tlb_cpus> fibers_;
     std::array<bool, tlb_cpus> interrupts_on_{};
     std::array<bool, tlb_cpus> interrupted_{};
+    std::array<bool, large_blocks> large_in_use_{};
     unsigned current_ = 0;
     bool in_turn_ = false;
     uint64_t random_ = 1;

@@ -23,6 +23,9 @@ struct TlbMode64 {
     static constexpr uintptr_t common_pages = half + gigabyte - 48;
     static constexpr uintptr_t kept_page = half + 100 * gigabyte;
     static constexpr unsigned common_root_entry = 256;
+    static constexpr uintptr_t large_page = 512;         // in pages
+    static constexpr uintptr_t large_at = 2 * gigabyte;  // of a space, and likewise in the half
+    static constexpr uintptr_t common_large_at = half + large_at;
     static constexpr bool tables_validate = true;
 
     static Format format(bool common) {
@@ -48,6 +51,9 @@ struct TlbMode32 {
     static constexpr uintptr_t common_pages = 0xc0000;
     static constexpr uintptr_t kept_page = 0xc03ff;
     static constexpr unsigned common_root_entry = 0x300;
+    static constexpr uintptr_t large_page = 1024;
+    static constexpr uintptr_t large_at = 8 * large_page;
+    static constexpr uintptr_t common_large_at = 0;  // none: it would be an entry of each root
     static constexpr bool tables_validate = false;
 
     static Format format(bool) { return X86_32({true, true, false}); }

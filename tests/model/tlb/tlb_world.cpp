@@ -15,6 +15,7 @@ TlbWorld<Mode>::TlbWorld(const TlbVariant& variant)
         Area& area = *areas_[i];
         area.common = common;
         area.base = common ? Mode::common_pages : Mode::space_pages;
+        area.large_at = common ? Mode::common_large_at : Mode::large_at;
         check(area.table.create(area.frames).ok(), "no root");
         area.space.make(machine_.shootdown, area.table.root());
     }
@@ -89,13 +90,21 @@ void TlbWorld<Mode>::access() {
     ++done_.accesses;
     Area& own = *loaded();
     Area& area = own.common || machine_.below(4) == 0 ? *areas_[spaces] : own;
-    const unsigned index = machine_.below(pages);
+    const bool in_large = area.large_at != 0 && machine_.below(8) == 0;
+    const unsigned index = in_large ? pages + machine_.below(pieces) : machine_.below(pages);
+    Page page(area.base + index);
+    FrameCount offset(0);
+    if (in_large) {
+        const PageRange piece = area.piece_range(index - pages, 1);
+        offset = FrameCount(machine_.below(static_cast<unsigned>(piece.count().value())));
+        page = piece.first() + as_pages(offset);
+    }
     const bool writes = machine_.below(2) == 0;
     note(writes ? "writes" : "reads", area, index, 1);
     const Expected& expected = area.expected[index];
     const auto outcome = machine_.core().translate(
-        {address_of(Page(area.base + index)).value(),
-         writes ? sim::AccessKind::write : sim::AccessKind::read, sim::Privilege::supervisor});
+        {address_of(page).value(), writes ? sim::AccessKind::write : sim::AccessKind::read,
+         sim::Privilege::supervisor});
     if (const auto* fault = std::get_if<sim::PageFault>(&outcome)) {
         const auto may_fault = [&](const Shown& shown) {
             return shown.frame == 0 || (writes && !shown.writable);
@@ -106,7 +115,9 @@ void TlbWorld<Mode>::access() {
         return;
     }
     ++done_.hits;
-    const uint64_t frame = std::get<sim::Translation>(outcome).frame >> page_shift;
+    const uint64_t frame =
+        (std::get<sim::Translation>(outcome).physical(address_of(page).value()) >> page_shift) -
+        offset.value();
     const auto allows = [&](const Shown& shown) {
         return shown.frame == frame && (!writes || shown.writable);
     };
@@ -129,7 +140,9 @@ void TlbWorld<Mode>::change() {
     area.lock.lock();
     for (Expected& expected : area.expected)
         expected.before = expected.now;
-    if (kind < 2) {
+    if (area.large_at != 0 && machine_.below(4) == 0) {
+        change_large(area);
+    } else if (kind < 2) {
         map(area, first, count);
     } else if (kind == 2) {
         unmap(area, first, count);
@@ -150,8 +163,7 @@ void TlbWorld<Mode>::map(Area& area, unsigned first, unsigned count) {
         ++done_.mapped;
         const Frame frame = *machine_.allocate_frame();
         const bool writable = machine_.below(4) != 0;
-        Protection protection = writable ? read_write : read_only;
-        if (area.common && i % 2 == 0) protection = protection | Protection::global;
+        const Protection protection = protection_of(area, writable, i % 2 == 0);
         area.expected[i].now = {frame.value(), writable};
         auto change = area.table.map(area.range(i, 1), frame, {protection});
         if (!change.ok()) return machine_.fail("a page cannot be mapped");
@@ -181,14 +193,103 @@ void TlbWorld<Mode>::protect(Area& area, unsigned first, unsigned count) {
     }
     // Pages that are global stay so.
     for (unsigned i = first; i < first + count; ++i) {
-        Protection protection = writable ? read_write : read_only;
-        if (area.common && i % 2 == 0) protection = protection | Protection::global;
+        const Protection protection = protection_of(area, writable, i % 2 == 0);
         const unsigned together = area.common ? 1 : first + count - i;
         auto change = area.table.protect(area.range(i, together), protection, Holes::skip);
         if (!change.ok()) return machine_.fail("pages cannot be protected");
         change->spend(*area.tlb);
         i += together - 1;
     }
+}
+
+// The large page comes whole, is cut by changes of some of its pieces, gets pieces back, and is
+// merged again where they agree.
+template <class Mode>
+void TlbWorld<Mode>::change_large(Area& area) {
+    ++done_.large;
+    const unsigned first = machine_.below(pieces);
+    const unsigned count = machine_.below(4) == 0 ? pieces - first : 1;
+    const unsigned kind = machine_.below(8);
+    if (!area.block || kind < 2) {
+        map_large(area, area.block ? first : 0, area.block ? count : pieces);
+    } else if (kind == 2) {
+        unmap_large(area, first, count);
+    } else if (kind < 5) {
+        protect_large(area, machine_.below(2) == 0 ? first : 0, count);
+    } else if (kind == 5) {
+        protect_large(area, 0, pieces);
+    } else {
+        merge_large(area);
+    }
+}
+
+// Those of the pieces that are not there; all at once where none is.
+template <class Mode>
+void TlbWorld<Mode>::map_large(Area& area, unsigned first, unsigned count) {
+    note("maps large", area, first, count);
+    const unsigned together = area.block ? 1 : pieces;
+    if (!area.block) area.block = machine_.take_large_block();
+    if (!area.block) return;
+    const bool writable = machine_.below(4) != 0;
+    for (unsigned i = first; i < first + count; i += together) {
+        if (area.expected[pages + i].now.frame != 0) continue;
+        const PageRange range = area.piece_range(i, together);
+        const Page start = area.piece_range(0, 1).first();
+        for (unsigned piece = i; piece < i + together; ++piece) {
+            const Page at = area.piece_range(piece, 1).first();
+            area.expected[pages + piece].now = {(*area.block + as_frames(at - start)).value(),
+                                                writable};
+        }
+        auto change = area.table.map(range, *area.block + as_frames(range.first() - start),
+                                     {protection_of(area, writable, true)});
+        if (!change.ok()) return machine_.fail("pieces of a large page cannot be mapped");
+        change->spend(*area.tlb);
+    }
+}
+
+template <class Mode>
+void TlbWorld<Mode>::unmap_large(Area& area, unsigned first, unsigned count) {
+    note("unmaps large", area, first, count);
+    for (unsigned i = first; i < first + count; ++i)
+        area.expected[pages + i].now = {};
+    auto change =
+        area.table.unmap(area.piece_range(first, count), UnmappedFrames::keep, Holes::skip);
+    if (!change.ok()) return machine_.fail("pieces of a large page cannot be unmapped");
+    change->spend(*area.tlb);
+    for (unsigned i = first; i < first + count; ++i) {
+        const Shown& gone = area.expected[pages + i].before;
+        if (gone.frame != 0) machine_.check_gone(Frame(gone.frame));
+    }
+    for (unsigned i = 0; i < pieces; ++i) {
+        if (area.expected[pages + i].now.frame != 0) return;
+    }
+    machine_.give_back_large_block(*area.block);
+    area.block.reset();
+}
+
+template <class Mode>
+void TlbWorld<Mode>::protect_large(Area& area, unsigned first, unsigned count) {
+    note("protects large", area, first, count);
+    count = min(count, pieces - first);
+    const bool writable = machine_.below(2) == 0;
+    for (unsigned i = first; i < first + count; ++i) {
+        if (area.expected[pages + i].now.frame != 0)
+            area.expected[pages + i].now.writable = writable;
+    }
+    auto change = area.table.protect(area.piece_range(first, count),
+                                     protection_of(area, writable, true), Holes::skip);
+    if (!change.ok()) return machine_.fail("pieces of a large page cannot be protected");
+    change->spend(*area.tlb);
+}
+
+// Refused where the pieces differ, or are one page already.
+template <class Mode>
+void TlbWorld<Mode>::merge_large(Area& area) {
+    note("merges", area, 0, pieces);
+    auto change = area.table.merge(address_of(area.piece_range(0, 1).first()));
+    if (!change.ok()) return;
+    ++done_.merges;
+    change->spend(*area.tlb);
 }
 
 // Every CPU ends what it is at, and begins nothing new; it is interrupted all the same.
@@ -211,11 +312,14 @@ void TlbWorld<Mode>::validate() {
         if ((Mode::tables_validate || area->common) && !area->table.validate().ok()) {
             throw Mismatch{"a page table is broken"};
         }
-        for (unsigned i = 0; i < pages; ++i) {
-            const Translation found = *area->table.query(address_of(Page(area->base + i)));
+        for (unsigned i = 0; i < (area->large_at == 0 ? pages : pages + pieces); ++i) {
+            const Page page =
+                i < pages ? Page(area->base + i) : area->piece_range(i - pages, 1).first();
+            const Translation found = *area->table.query(address_of(page));
             const Shown& now = area->expected[i].now;
             if ((found.state == EntryState::present) != (now.frame != 0) ||
-                (now.frame != 0 && found.frames.first().value() != now.frame)) {
+                (now.frame != 0 &&
+                 found.physical(address_of(page)).value() >> page_shift != now.frame)) {
                 throw Mismatch{"page " + std::to_string(i) + " is not mapped as was asked for"};
             }
         }
@@ -246,7 +350,9 @@ std::string TlbWorld<Mode>::summary() const {
     return std::to_string(done_.accesses) + " accesses (" + std::to_string(done_.hits) +
            " served), " + std::to_string(done_.switches) + " switches, " +
            std::to_string(done_.mapped) + " pages mapped, " + std::to_string(done_.unmapped) +
-           " unmapped, " + std::to_string(done_.protects) + " protects\n";
+           " unmapped, " + std::to_string(done_.protects) + " protects, " +
+           std::to_string(done_.large) + " changes of large pages, " +
+           std::to_string(done_.merges) + " merged\n";
 }
 
 template class TlbWorld<TlbMode64>;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "../driver.hpp"
@@ -38,6 +39,11 @@ class TlbWorld final : public World {
     using Table = FormatPageTable<typename Mode::Format, DirectMap>;
     static constexpr unsigned spaces = 3;
     static constexpr unsigned pages = 96;
+    // A large page, cut into pieces of which each is changed as a whole: where they begin, in parts
+    // of 512, and where the last one ends.
+    static constexpr unsigned pieces = 8;
+    static constexpr std::array<uintptr_t, pieces + 1> piece_ends{0,   1,   2,   128, 256,
+                                                                  257, 500, 511, 512};
     // A CPU that is at one operation for so many turns will never end it.
     static constexpr uint64_t patience = 200'000;
 
@@ -59,15 +65,23 @@ class TlbWorld final : public World {
         PageRange range(unsigned first, unsigned count) const {
             return PageRange(Page(base + first), PageCount(count));
         }
+        // Of the large page.
+        PageRange piece_range(unsigned first, unsigned count) const {
+            constexpr uintptr_t scale = Mode::large_page / 512;
+            return PageRange(Page(large_at + piece_ends[first] * scale),
+                             PageCount((piece_ends[first + count] - piece_ends[first]) * scale));
+        }
 
         uintptr_t base = 0;
+        uintptr_t large_at = 0;  // 0: it has no large page
         bool common = false;
         Table table;
         FrameSource frames;
         BasicSpinLock<TlbLockWait> lock;
         Late<TlbSpace> space;
         Late<ShootdownInvalidator<TlbShootdown>> tlb;
-        std::array<Expected, pages> expected;
+        std::array<Expected, pages + pieces> expected;  // of pieces, their first pages
+        std::optional<Frame> block;                     // behind the large page
     };
 
     [[noreturn]] void run();
@@ -76,6 +90,15 @@ class TlbWorld final : public World {
     void map(Area& area, unsigned first, unsigned count);
     void unmap(Area& area, unsigned first, unsigned count);
     void protect(Area& area, unsigned first, unsigned count);
+    void change_large(Area& area);
+    void map_large(Area& area, unsigned first, unsigned count);
+    void unmap_large(Area& area, unsigned first, unsigned count);
+    void protect_large(Area& area, unsigned first, unsigned count);
+    void merge_large(Area& area);
+    static Protection protection_of(const Area& area, bool writable, bool global) {
+        const Protection protection = writable ? read_write : read_only;
+        return area.common && global ? protection | Protection::global : protection;
+    }
     void check(bool good, const char* what) {
         if (!good) machine_.fail(what);
     }
@@ -96,7 +119,8 @@ class TlbWorld final : public World {
     bool tracing_ = true;
     std::string last_;
     struct {
-        uint64_t accesses = 0, hits = 0, switches = 0, mapped = 0, unmapped = 0, protects = 0;
+        uint64_t accesses = 0, hits = 0, switches = 0, mapped = 0, unmapped = 0, protects = 0,
+                 large = 0, merges = 0;
     } done_;
 };
 
