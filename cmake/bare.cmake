@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# What the toolchains of bare machines have in common: Clang and LLD, no C library, no floating point
-# or vector registers. Link options given to a target go to ld.lld as they stand (-T script,
-# -Map=..., --gc-sections). QUIRE_TARGET is the machine as Clang names it, QUIRE_EMULATION as LLD does.
+# What the toolchains of bare machines have in common: Clang and LLD, no C library, no floating
+# point or vector registers. Link options given to a target go to ld.lld as they stand (-T script,
+# -Map=..., --gc-sections). QUIRE_TARGET is the machine as Clang names it, QUIRE_EMULATION as LLD
+# does.
 set(CMAKE_SYSTEM_NAME Generic)
 
 include(${CMAKE_CURRENT_LIST_DIR}/llvm.cmake)
