@@ -217,7 +217,9 @@ TYPED_TEST(Share, LargePagesOfTheRootAreSplitAndOthersStay) {
     auto shared = this->kernel.share(this->all_shared());
     ASSERT_TRUE(shared.ok());
     EXPECT_EQ(shared->empty(), !TypeParam::splits);
-    if (TypeParam::splits) EXPECT_EQ(shared->request().pages, this->high(0, size));
+    if (TypeParam::splits) {
+        EXPECT_EQ(shared->request().pages, this->high(0, size));
+    }
     shared->spend_unused();
     const auto now = this->kernel.query(address_of(this->high(0)));
     EXPECT_EQ(now->pages.count(), PageCount(TypeParam::splits ? 1 : size));
@@ -225,7 +227,9 @@ TYPED_TEST(Share, LargePagesOfTheRootAreSplitAndOthersStay) {
     EXPECT_EQ(this->seen(*this->user, this->high(7)), 0x10007u);
     auto merged = this->kernel.merge(address_of(this->high(0)));
     ASSERT_FALSE(merged.ok());
-    if (TypeParam::splits) EXPECT_EQ(merged.error(), Error::unsupported);
+    if (TypeParam::splits) {
+        EXPECT_EQ(merged.error(), Error::unsupported);
+    }
     this->unmap(this->kernel, this->high(0, size));
     EXPECT_EQ(this->seen(*this->user, this->high(7)), 0u);
 }
@@ -256,24 +260,24 @@ TYPED_TEST(Share, AllOrNothing) {
 }
 
 TYPED_TEST(Share, WrongRequestsChangeNothing) {
-    auto& kernel = this->kernel;
-    EXPECT_EQ(kernel.share(this->high(0, 0)).error(), Error::zero_size);
+    auto& kernels = this->kernel;
+    EXPECT_EQ(kernels.share(this->high(0, 0)).error(), Error::zero_size);
     if (TypeParam::kernel().pages().first() != Page(0)) {
-        EXPECT_EQ(kernel.share(this->low(0, 1)).error(), Error::out_of_range);
+        EXPECT_EQ(kernels.share(this->low(0, 1)).error(), Error::out_of_range);
     }
     this->user.make(this->access, TypeParam::user());
     const auto create = [&](const auto& other) {
         return this->user->create_sharing(FrameSource(this->frames), other).error();
     };
-    EXPECT_EQ(create(kernel), Error::bad_argument);  // it shares nothing
+    EXPECT_EQ(create(kernels), Error::bad_argument);  // it shares nothing
     this->share();
-    EXPECT_EQ(kernel.share(this->all_shared()).error(), Error::in_use);
+    EXPECT_EQ(kernels.share(this->all_shared()).error(), Error::in_use);
     DirectMap elsewhere = this->access;
     typename TestFixture::Table stranger(elsewhere, TypeParam::user());
-    EXPECT_EQ(stranger.create_sharing(FrameSource(this->frames), kernel).error(),
+    EXPECT_EQ(stranger.create_sharing(FrameSource(this->frames), kernels).error(),
               Error::bad_argument);
-    ASSERT_TRUE(this->user->create_sharing(FrameSource(this->frames), kernel).ok());
-    EXPECT_EQ(create(kernel), Error::in_use);
+    ASSERT_TRUE(this->user->create_sharing(FrameSource(this->frames), kernels).ok());
+    EXPECT_EQ(create(kernels), Error::in_use);
 }
 
 TYPED_TEST(Share, NotWhileAnUnmapWaits) {
