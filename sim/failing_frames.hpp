@@ -51,6 +51,13 @@ class FailingFrames {
         return freed;
     }
 
+    // As the source's.
+    auto table_words()
+        requires requires(Source& source) { source.table_words(); }
+    {
+        return source_.table_words();
+    }
+
     // Requests since the last call that armed, and how many of them were made to fail.
     uint64_t requests() const { return requests_; }
     uint64_t failures() const { return failures_; }

@@ -9,6 +9,7 @@
 
 #include "quire/base/range.hpp"
 #include "quire/base/result.hpp"
+#include "quire/paging/frame_source.hpp"
 #include "sim/ram.hpp"
 
 namespace quire::sim {
@@ -37,6 +38,12 @@ class FramePool {
     // that is not the pool's or was not given out.
     Status free_frame(Frame frame);
 
+    // From now on there is a word for each frame (see FrameSource), at first with junk in it.
+    void keep_table_words() { words_.assign(frames_.count().value(), 0xa5a5); }
+    TableWords table_words() {
+        return words_.empty() ? TableWords() : TableWords{frames_, words_.data()};
+    }
+
     bool owns(Frame frame) const { return frames_.contains(frame); }
     bool is_free(Frame frame) const;
     FrameCount free() const { return FrameCount(free_.size()); }
@@ -59,6 +66,7 @@ class FramePool {
     const FramePoolShape shape_;
     std::vector<Frame> free_;  // the next one to give out is the last
     std::vector<bool> is_used_;
+    std::vector<uint16_t> words_;
     std::function<void(const std::string&)> violation_;
 };
 

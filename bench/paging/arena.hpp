@@ -13,6 +13,7 @@
 #include "quire/base/range.hpp"
 #include "quire/base/result.hpp"
 #include "quire/paging/direct_map.hpp"
+#include "quire/paging/frame_source.hpp"
 
 namespace quire::bench {
 
@@ -22,7 +23,7 @@ class Arena {
     static constexpr uint64_t first_frame = 0x1000;
 
     // Room for so many tables.
-    explicit Arena(uint64_t frames) : frames_(frames) {
+    explicit Arena(uint64_t frames) : frames_(frames), words_(frames) {
         const size_t huge = size_t{2} << 20;
         const size_t bytes = frames * page_size;
         void* const memory = mmap(nullptr, bytes + huge, PROT_READ | PROT_WRITE,
@@ -53,6 +54,9 @@ class Arena {
         free_.push_back(frame);
         return {};
     }
+    TableWords table_words() {
+        return {FrameRange(Frame(first_frame), FrameCount(frames_)), words_.data()};
+    }
     size_t used() const { return frames_ - free_.size(); }
 
     // How the mappers without bounds checks see it.
@@ -69,6 +73,7 @@ class Arena {
 
     uint64_t frames_;
     uintptr_t base_ = 0;
+    std::vector<uint16_t> words_;
     std::vector<Frame> free_;
 };
 

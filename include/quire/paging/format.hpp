@@ -46,6 +46,9 @@ constexpr bool is_vacant(EntryKind kind) {
 // A CPU grants what all entries on the way grant. Formats make tables' entries that grant every
 // right, so that leaves alone decide; `table_rights` says what others' leave of a leaf's.
 //
+// `leads_to_table` is `kind` being `table`, of a well-formed entry of a level above 0, in fewer
+// instructions. Frames stand in the same bits, `frame_bits`, of tables' entries and of leaves.
+//
 // A level that can hold leaves implies that all levels below can. `part` makes the leaf (or absent
 // entry) one level down that does for the index-th part what the given entry does for the whole.
 template <class F>
@@ -78,6 +81,8 @@ concept PagingFormat = requires(const F& format, typename F::Entry entry, unsign
     { format.without_marks(entry) } -> same_as<typename F::Entry>;
     { format.with_marks_of(entry, entry) } -> same_as<typename F::Entry>;
     { format.is_global(entry) } -> same_as<bool>;
+    { format.leads_to_table(entry) } -> same_as<bool>;
+    { format.frame_bits(frame) } -> same_as<typename F::Entry>;
     { format.with_protection(entry, protection) } -> same_as<typename F::Entry>;
     { format.part(level, entry, level) } -> same_as<typename F::Entry>;
     { format.is_well_formed(level, entry) } -> same_as<bool>;

@@ -9,6 +9,7 @@
 #include "quire/paging/detail/entry_run.hpp"
 #include "quire/paging/detail/filling.hpp"
 #include "quire/paging/detail/table_bytes.hpp"
+#include "quire/paging/detail/table_count.hpp"
 #include "quire/paging/detail/table_reserve.hpp"
 #include "quire/paging/detail/table_tour.hpp"
 #include "quire/paging/format.hpp"
@@ -84,7 +85,7 @@ class FormatPageTable final : public PageTable {
     uint64_t payload_limit() const override { return uint64_t{1} << Format::payload_bits; }
     Frame root() const override { return bytes_.root(); }
     FrameCount table_frames() const override { return FrameCount(table_frames_); }
-    void set_frame_source(FrameSource source) override { source_ = source; }
+    void set_frame_source(FrameSource source) override;
 
     // Whether CPUs may be walking the table: at first, that they may. Where none does (a table that
     // is being built, or one that a simulator or hypervisor edits), entries that change are stored
@@ -109,9 +110,8 @@ class FormatPageTable final : public PageTable {
                                     Holes holes = Holes::refuse) override {
         if constexpr (is_visible) {
             bool global = false;
-            if (frames == UnmappedFrames::keep && unmap_page(pages, global)) {
-                return Result<UnmapInvalidation>(
-                    in_place, FlushRequest{root(), PageRange(pages.first(), PageCount(1)), global});
+            if (frames == UnmappedFrames::keep && unmap_page(pages, Scan::no, global)) {
+                return Result<UnmapInvalidation>(in_place, request_of(pages.first(), global));
             }
             return unmap_out_of_line(pages, frames, holes);
         } else {
@@ -124,8 +124,7 @@ class FormatPageTable final : public PageTable {
         if constexpr (is_visible) {
             bool global = false;
             if (protect_page(pages, protection, global)) {
-                return Result<Invalidation>(
-                    in_place, FlushRequest{root(), PageRange(pages.first(), PageCount(1)), global});
+                return Result<Invalidation>(in_place, request_of(pages.first(), global));
             }
             return protect_out_of_line(pages, protection, holes);
         } else {
@@ -136,11 +135,10 @@ class FormatPageTable final : public PageTable {
         if constexpr (is_visible) {
             PhysicalAddress physical;
             if (translate_page(address, physical)) return physical;
-            const Page page = page_of(address);
-            const Found found = reach_.contains(page) ? look(page) : Found();
-            if (found.is_leaf) return found.physical(format(), address);
+            return translate_out_of_line(address);
+        } else {
+            return PageTable::translate(address);
         }
-        return PageTable::translate(address);
     }
     Result<Invalidation> split(const PageRange& pages) override;
     Result<UnmapInvalidation> merge(VirtualAddress address) override;
@@ -215,50 +213,73 @@ class FormatPageTable final : public PageTable {
         }
     };
 
+    // A table, and its place among all tables of its level.
+    struct Remembered {
+        uintptr_t number = UINTPTR_MAX;  // none
+        Entry* entries = nullptr;
+    };
+    // Walks to single pages start below the root where that has three levels or more below it.
+    static constexpr bool starts_at_root = Format::levels <= 3;
+    static constexpr unsigned start_level = starts_at_root ? Format::levels - 1 : 2;
+
     // detail/table_page.hpp
     Found look(Page page) const
         requires(VisibleTableAccess<Access>);
-    template <unsigned Level>
-    Entry* leaf_below(Entry* entries, Page page) const
+    Entry* find_start(Page page)
+        requires(VisibleTableAccess<Access>);
+    bool starts_with(Page page) const {
+        return (page.value() >> Shape::shift(start_level + 1)) == start_.number;
+    }
+    Entry* table_below(Entry* entries, Page page, unsigned level, Frame& table) const
+        requires(VisibleTableAccess<Access>);
+    bool remembers(Page page) const {
+        return (page.value() >> Format::index_bits) == leaf_.number;
+    }
+    bool remember_leaf_table(const PageRange& pages)
+        requires(VisibleTableAccess<Access>);
+    bool grants(const Attributes& attributes)
         requires(VisibleTableAccess<Access>);
     bool translate_page(VirtualAddress address, PhysicalAddress& physical)
         requires(VisibleTableAccess<Access>);
-    Entry* walk_to_leaf_table(Page page)
-        requires(VisibleTableAccess<Access>);
-    Entry* find_leaf_table(Page page)
-        requires(VisibleTableAccess<Access>);
-    Entry* leaf_table(Page page)
-        requires(VisibleTableAccess<Access>);
     bool map_page(const PageRange& pages, Frame frame, const Attributes& attributes)
         requires(VisibleTableAccess<Access>);
-    bool unmap_page(const PageRange& pages, bool& global)
+    enum class Scan : uint8_t { no, yes };
+    bool unmap_page(const PageRange& pages, Scan scan, bool& global)
         requires(VisibleTableAccess<Access>);
     bool protect_page(const PageRange& pages, Protection protection, bool& global)
         requires(VisibleTableAccess<Access>);
-    void forget_leaf_table() { leaf_number_ = no_leaf_table; }
+    // What is known of a table without a look into it.
+    [[gnu::always_inline]] detail::TableCount count_of(Frame table) const {
+        return detail::TableCount(words_.word_of(table));
+    }
+    // Of a single page. Made anew: a range that was just stored by halves is not to be loaded whole.
+    [[gnu::always_inline]] FlushRequest request_of(Page page, bool global) const {
+        return FlushRequest{root(), PageRange(page, PageCount(1)), global};
+    }
+    void forget_tables() { start_ = seen_ = leaf_ = Remembered(); }
+    // What the short paths cannot do: other leaf tables, then ranges.
+    [[gnu::noinline]] Result<Invalidation> map_out_of_line(const PageRange& pages, Frame first,
+                                                           const Attributes& attributes)
+        requires(VisibleTableAccess<Access>);
+    [[gnu::noinline]] Result<UnmapInvalidation> unmap_out_of_line(const PageRange& pages,
+                                                                  UnmappedFrames frames,
+                                                                  Holes holes)
+        requires(VisibleTableAccess<Access>);
+    [[gnu::noinline]] Result<Invalidation> protect_out_of_line(const PageRange& pages,
+                                                               Protection protection, Holes holes)
+        requires(VisibleTableAccess<Access>);
+    [[gnu::noinline]] Result<PhysicalAddress> translate_out_of_line(VirtualAddress address)
+        requires(VisibleTableAccess<Access>);
     // detail/table_share.hpp
     [[gnu::noinline]] Status plan_share(const Session& session, const PageRange& pages);
     [[gnu::noinline]] void fix_root_entries(const Session& session, const PageRange& pages);
     void copy_shared(const Bytes& other);
     // detail/table_fill.hpp
     [[gnu::noinline]] Status create_root(FrameSource source, const PageRange& others);
-    // Each is a change's own way, for ranges, or called where that is rare.
+    // Each is a change's own way, for ranges.
     [[gnu::always_inline]] inline Result<Invalidation> map_range(const PageRange& pages,
                                                                  Frame first,
                                                                  const Attributes& attributes);
-    [[gnu::noinline]] Result<Invalidation> map_out_of_line(const PageRange& pages, Frame first,
-                                                           const Attributes& attributes) {
-        return map_range(pages, first, attributes);
-    }
-    [[gnu::noinline]] Result<UnmapInvalidation> unmap_out_of_line(const PageRange& pages,
-                                                                  UnmappedFrames frames,
-                                                                  Holes holes) {
-        return unmap_range(pages, frames, holes);
-    }
-    [[gnu::noinline]] Result<Invalidation> protect_out_of_line(const PageRange& pages,
-                                                               Protection protection, Holes holes) {
-        return protect_range(pages, protection, holes);
-    }
     [[gnu::noinline]] void clear_table(const Session& session, Frame table);
     Status check_pages(const PageRange& pages) const;
     [[gnu::noinline]] Status check_mapping(const PageRange& pages, Frame first,
@@ -276,7 +297,12 @@ class FormatPageTable final : public PageTable {
     [[gnu::noinline]] Status plan_change(const Session& session, const PageRange& pages,
                                          Holes holes, const Change& change);
     [[gnu::noinline]] size_t plan_run(const Cursor& cursor, Holes holes, const Change& change);
+    bool plan_leaf_table(const Cursor& cursor, Entry entry, Holes holes);
+    void note_entry(const Cursor& cursor, Entry entry);
     void note_slots(const PageRange& slots);
+    bool is_global_leaf(unsigned level, Entry entry) const {
+        return format().kind(level, entry) == EntryKind::leaf && format().is_global(entry);
+    }
     FlushRequest request_of_plan() const;
     [[gnu::noinline]] Entry split_at(const Session& session, Cursor& cursor, Entry entry,
                                      Frame table);
@@ -292,6 +318,7 @@ class FormatPageTable final : public PageTable {
                                     UnmappedFrames frames);
     [[gnu::noinline]] bool detach_vacant_tables(const Session& session, Page page);
     void take_out_leaves(Entry* entries, size_t count, UnmappedFrames frames) const;
+    size_t live_entries(const Entry* entries, size_t count) const;
     bool is_vacant_table(const Session& session, Frame table, unsigned level, Page page) const;
     [[gnu::noinline]] bool has_other_live_entry(const Entry* entries, unsigned level,
                                                 unsigned index) const;
@@ -307,9 +334,11 @@ class FormatPageTable final : public PageTable {
     void add_marks(Entry& place, Entry marks) const;
     // detail/table_look.hpp
     Translation translation(unsigned level, Page page, Entry entry, Protection rights) const;
+    void count_all(const Session& session);
 
     detail::NoFrames no_frames_;
     FrameSource source_;
+    TableWords words_;  // the source's
     Bytes bytes_;
     PageRange reach_;
     Frame highest_frame_;  // the format's, which computes it
@@ -317,11 +346,15 @@ class FormatPageTable final : public PageTable {
     Waiting waiting_ = Waiting::nothing;
     Frame merged_table_;  // where that is what waits
     TableUse use_ = TableUse::active;
-    // The leaf table that was changed last, where tables are visible: its place among all leaf
-    // tables, and its entries.
-    static constexpr uintptr_t no_leaf_table = UINTPTR_MAX;
-    uintptr_t leaf_number_ = no_leaf_table;
-    Entry* leaf_entries_ = nullptr;
+    // Where tables are visible: where walks start; the leaf tables that were looked into and changed
+    // last; and the count of the latter.
+    Remembered start_, seen_, leaf_;
+    detail::TableCount leaf_count_;
+    // The last attributes that single pages were mapped with, what they make of frame 0, and
+    // whether that is global.
+    Attributes granted_;
+    Entry granted_entry_;
+    bool granted_global_ = false;
     // What is known of the change under way. Changes exclude one another, so this can stand here
     // and not on the stack, which in a kernel is small.
     Filling filling_;

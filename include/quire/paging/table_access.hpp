@@ -35,7 +35,8 @@ concept TableAccess = requires(A& access, const TableLocation& location, unsigne
 };
 
 // An access that shows every table at an address of its own all the time, and needs no session for
-// it: so an open table can be remembered. `visible_table` is null for one that it cannot show.
+// it: so an open table can be remembered. `visible_table` is where one is that can be opened, as
+// all that a page table links or adopts can; nothing is checked.
 template <class A>
 concept VisibleTableAccess = requires(const A& access, Frame table) {
     { access.visible_table(table) } -> same_as<void*>;

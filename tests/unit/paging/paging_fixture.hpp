@@ -59,7 +59,9 @@ struct Shown {
     uintptr_t host_address = 0;
 };
 
-// RAM, a CPU with every feature, and a supply of frames that can be made to run out.
+// RAM, a CPU with every feature, and a supply of frames that can be made to run out. It keeps words
+// for tables where the tested table is active: so with either use, tables of every format and access
+// are freed by their count, and by a look into them.
 class Machine {
   public:
     static constexpr uint64_t ram_bytes = uint64_t{64} << 20;

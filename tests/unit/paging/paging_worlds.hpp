@@ -176,6 +176,7 @@ class WorldOf final : public World {
     using Table = FormatPageTable<Format, Access>;
 
     WorldOf() : World(Bits::mode, Through::shown(Bits::mode)) {
+        if (use == Use::active) m.pool.keep_table_words();
         must(kernel_.create(m.frames));
         through_.prepare(kernel_, m, Bits::mode);
         if (Through::needs_cpu) m.machine.enable_paging(kernel_.root());

@@ -53,6 +53,11 @@ class Filling {
         return format_->leaf(level, frame_ + as_frames(page - page_), attributes_);
     }
 
+    // Whether what it makes is global.
+    bool is_global() const {
+        return content_ == Content::frames && has(attributes_.protection, Protection::global);
+    }
+
     // How the entries of a table follow one another: what is added from one to the next. Frame
     // numbers are one run of bits in every format.
     Entry step(unsigned level) const {

@@ -40,7 +40,7 @@ class TableBytes {
         return access_.open(session, TableLocation{root_, table, 0, VirtualAddress(), false});
     }
 
-    // A table, or null, where the access shows all of them all the time.
+    // A table that the root leads to, where the access shows all of them all the time.
     Entry* visible(Frame table) const
         requires(VisibleTableAccess<Access>)
     {

@@ -49,18 +49,15 @@ Status FormatPageTable<Format, Access>::plan_change(const Session& session, cons
             return Failure{Error::out_of_range, cursor.address().value()};
         }
         if (kind == EntryKind::table) {
-            moved = cursor.descend(entry);
+            const bool whole = !change.is_protect && plan_leaf_table(cursor, entry, holes);
+            moved = whole ? cursor.advance() : cursor.descend(entry);
             continue;
         }
         if (!change.concerns(kind) && holes == Holes::refuse) {
             return Failure{Error::not_mapped, cursor.address().value()};
         }
         if (change.concerns(kind) && change.alters(format(), entry)) {
-            note_slots(cursor.slot());
-            if (kind == EntryKind::leaf) {
-                plan_.present = true;
-                plan_.global = plan_.global || format().is_global(entry);
-            }
+            note_entry(cursor, entry);
             plan_.tables += Shape::tables_to_split(cursor.part(), cursor.level());
         }
         moved = cursor.advance();
@@ -119,6 +116,31 @@ size_t FormatPageTable<Format, Access>::plan_run(const Cursor& cursor, Holes hol
     return slot;
 }
 
+// Plans to unmap all of the leaf table that the entry at the cursor leads to, where its count says
+// enough; otherwise returns false.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+bool FormatPageTable<Format, Access>::plan_leaf_table(const Cursor& cursor, Entry entry,
+                                                      Holes holes) {
+    if (cursor.level() != 1 || !cursor.is_whole()) return false;
+    const detail::TableCount count = count_of(format().frame_of(1, entry));
+    if (!count.known() || (holes == Holes::refuse && count.live() != Format::entries)) return false;
+    note_slots(cursor.slot());
+    plan_.present = true;
+    plan_.global = plan_.global || count.may_be_global();
+    return true;
+}
+
+// The entry at the cursor, a leaf or payload, is going to change.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+void FormatPageTable<Format, Access>::note_entry(const Cursor& cursor, Entry entry) {
+    note_slots(cursor.slot());
+    if (cursor.kind(entry) != EntryKind::leaf) return;
+    plan_.present = true;
+    plan_.global = plan_.global || format().is_global(entry);
+}
+
 // Slots that are going to change.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
@@ -151,6 +173,7 @@ auto FormatPageTable<Format, Access>::split_at(const Session& session, Cursor& c
         for (unsigned index = 0; index < Format::entries; ++index)
             entries[index] = format().part(cursor.level(), entry, index);
     } while (!compare_exchange_entry(cursor.entry(), entry, link));
+    count_of(table).set(Format::entries, is_global_leaf(cursor.level(), entry));
     return link;
 }
 
@@ -194,6 +217,7 @@ size_t FormatPageTable<Format, Access>::protect_run(const Cursor& cursor,
         if (kind == EntryKind::table) return slot;
         if (kind == EntryKind::leaf) protect_leaf(entries[slot], entry, protection);
     }
+    if (run > 0) count_of(cursor.table()).add(0, has(protection, Protection::global));
     return run;
 }
 

@@ -13,6 +13,7 @@ FormatPageTable<Format, Access>::FormatPageTable(Access& access, Format format)
     : source_(no_frames_),
       bytes_(access, format),
       highest_frame_(format.highest_frame()),
+      granted_entry_(format.leaf(0, Frame(0), granted_)),
       reserve_(bytes_),
       tour_(bytes_) {}
 
@@ -41,6 +42,8 @@ Status FormatPageTable<Format, Access>::create_root(FrameSource source, const Pa
         reserve_.roll_back_reserve(session, source);
         return reserved;
     }
+    source_ = source;
+    words_ = source.table_words();
     const Frame root = reserve_.take(session);
     clear_table(session, root);
     for (unsigned index = 0; index < Format::fixed_root_entries; ++index) {
@@ -52,12 +55,23 @@ Status FormatPageTable<Format, Access>::create_root(FrameSource source, const Pa
         Entry* const entries = opened->entries();
         entries[index] = format().table(bytes_.root_level(), table);
     }
-    source_ = source;
     bytes_.set_root(root);
     reach_ = bytes_.reach();
     table_frames_ = tables;
-    forget_leaf_table();
+    forget_tables();
     return {};
+}
+
+// Tables that stay may get a word now, or lose theirs.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+void FormatPageTable<Format, Access>::set_frame_source(FrameSource source) {
+    source_ = source;
+    words_ = source.table_words();
+    forget_tables();
+    if (table_frames_ == 0 || words_.frames.empty()) return;
+    const Session session = bytes_.begin();
+    count_all(session);
 }
 
 template <PagingFormat Format, class Access>
@@ -68,6 +82,7 @@ void FormatPageTable<Format, Access>::clear_table(const Session& session, Frame 
     Entry* const entries = opened->entries();
     for (unsigned index = 0; index < Format::entries; ++index)
         entries[index] = Format::empty;
+    count_of(table).set(0, false);
 }
 
 template <PagingFormat Format, class Access>
@@ -103,7 +118,7 @@ Status FormatPageTable<Format, Access>::destroy() {
         give_back(tables[i], 0);
     reach_ = PageRange();
     table_frames_ = 0;
-    forget_leaf_table();
+    forget_tables();
     return {};
 }
 
@@ -267,6 +282,7 @@ void FormatPageTable<Format, Access>::fill_empty(const Session& session, const P
             write_table(session, table);
             const Entry link = format().table(level, table);
             store_entry(cursor.entry(), link, MemoryOrder::release);
+            count_of(cursor.table()).add(1, false);
             if (new_table_.complete) {
                 cursor.must_advance();
             } else {
@@ -285,6 +301,7 @@ size_t FormatPageTable<Format, Access>::fill_run(const Cursor& cursor, size_t ru
     const size_t slots = level == 0 ? run : detail::count_equal(place, run, Format::empty);
     detail::store_run(place, slots, filling_.entry(level, cursor.at(), cursor.table()),
                       filling_.step(level));
+    count_of(cursor.table()).add(slots, filling_.is_global());
     return slots;
 }
 
@@ -322,6 +339,7 @@ void FormatPageTable<Format, Access>::write_table(const Session& session, Frame 
                       planned.step);
     detail::write_run(entries + planned.end, Format::entries - planned.end, Format::empty,
                       Entry{0});
+    count_of(table).set(planned.end - planned.begin, filling_.is_global());
 }
 
 }  // namespace quire

@@ -106,14 +106,35 @@ Status FormatPageTable<Format, Access>::adopt(Frame root, FrameSource source) {
         return Failure{Error::corrupted, address_of(root).value()};
     }
     source_ = source;
+    words_ = source.table_words();
     bytes_.set_pages(format().pages());
     reach_ = bytes_.reach();
     table_frames_ = tables;
-    forget_leaf_table();
+    forget_tables();
+    if (!words_.frames.empty()) count_all(session);
     return {};
 }
 
-// Counts tables, and checks each entry and each table.
+// Counts the entries of each table.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+void FormatPageTable<Format, Access>::count_all(const Session& session) {
+    size_t live[Format::levels] = {};
+    bool global[Format::levels] = {};
+    tour_.start(bytes_.pages());
+    for (auto step = tour_.must_next(session); step != detail::TourStep::end;
+         step = tour_.must_next(session)) {
+        const unsigned level = tour_.level();
+        if (step == detail::TourStep::leave) {
+            count_of(tour_.table()).set(exchange(live[level], 0), exchange(global[level], false));
+        } else if (!is_vacant(tour_.kind())) {
+            ++live[level];
+            global[level] = global[level] || is_global_leaf(level, tour_.entry());
+        }
+    }
+}
+
+// Counts tables, and checks each entry, each table, and what is known of it.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Status FormatPageTable<Format, Access>::validate() const {
@@ -128,11 +149,13 @@ Status FormatPageTable<Format, Access>::validate() const {
         if (!step.ok()) return step.failure();
         if (*step == detail::TourStep::leave) {
             // A table with nothing in it should have been detached.
-            const bool forgotten = exchange(live[tour.level()], 0) == 0 &&
-                                   tour.link() == detail::TableLink::linked &&
-                                   tour.level() != bytes_.root_level() &&
-                                   !bytes_.is_fixed(tour.level() + 1, tour.first());
-            if (++tables > table_frames_ || forgotten) {
+            const size_t held = exchange(live[tour.level()], 0);
+            const bool stays = tour.level() == bytes_.root_level() ||
+                               bytes_.is_fixed(tour.level() + 1, tour.first()) ||
+                               tour.link() != detail::TableLink::linked;
+            const detail::TableCount count = count_of(tour.table());
+            const bool miscounted = count.known() && count.live() != held;
+            if (++tables > table_frames_ || (!stays && (held == 0 || miscounted))) {
                 return Failure{Error::corrupted, address_of(tour.first()).value()};
             }
             continue;

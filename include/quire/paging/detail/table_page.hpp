@@ -15,9 +15,7 @@ auto FormatPageTable<Format, Access>::look(Page page) const -> Found
 {
     Frame table = root();
     for (unsigned level = bytes_.root_level();; --level) {
-        const Entry* const entries = bytes_.visible(table);
-        if (entries == nullptr) return {};
-        const Entry entry = load_entry(entries[Shape::index(page, level)]);
+        const Entry entry = load_entry(bytes_.visible(table)[Shape::index(page, level)]);
         const EntryKind kind = format().kind(level, entry);
         if (kind != EntryKind::table) return {kind == EntryKind::leaf, level, entry};
         table = format().frame_of(level, entry);
@@ -25,62 +23,61 @@ auto FormatPageTable<Format, Access>::look(Page page) const -> Found
     }
 }
 
-// From a table of that level down to the leaf table, or null. One step a level, each with its own
-// constants.
+// The table of `start_level` that decides about a page, or null; it is remembered.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-template <unsigned Level>
-[[gnu::always_inline]] inline typename Format::Entry* FormatPageTable<Format, Access>::leaf_below(
-    Entry* entries, Page page) const
+[[gnu::noinline]] typename Format::Entry* FormatPageTable<Format, Access>::find_start(Page page)
     requires(VisibleTableAccess<Access>)
 {
-    if constexpr (Level == 0) {
-        return entries;
-    } else {
-        if (entries == nullptr) return nullptr;
-        const Entry entry = load_entry(entries[Shape::index(page, Level)]);
-        if (format().kind(Level, entry) != EntryKind::table) return nullptr;
-        const Frame table = format().frame_of(Level, entry);
-        // Only in a root can an entry lead to the root; which level that is, is among the highest.
-        if (Level + 2 >= Format::levels && table == root()) return nullptr;
-        return leaf_below<Level - 1>(bytes_.visible(table), page);
+    if (!reach_.contains(page)) return nullptr;
+    Entry* entries = bytes_.visible(root());
+    for (unsigned level = bytes_.root_level(); level > start_level; --level) {
+        const Entry entry = load_entry(entries[Shape::index(page, level)]);
+        const Frame table = format().frame_of(0, entry);
+        if (!format().leads_to_table(entry) || table == root()) return nullptr;
+        entries = bytes_.visible(table);
     }
+    start_ = {page.value() >> Shape::shift(start_level + 1), entries};
+    return entries;
 }
 
-// The leaf table that decides about a page within reach, or null; it is remembered.
+// The table of the next lower level, or null; and its frame.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-[[gnu::always_inline]] inline typename Format::Entry*
-FormatPageTable<Format, Access>::walk_to_leaf_table(Page page)
+[[gnu::always_inline]] inline typename Format::Entry* FormatPageTable<Format, Access>::table_below(
+    Entry* entries, Page page, unsigned level, Frame& table) const
     requires(VisibleTableAccess<Access>)
 {
-    constexpr unsigned highest = Format::levels - 1;
-    Entry* const top = bytes_.visible(root());
-    Entry* const entries = bytes_.root_level() == highest ? leaf_below<highest>(top, page)
-                                                          : leaf_below<highest - 1>(top, page);
-    if (entries == nullptr) return nullptr;
-    leaf_number_ = page.value() >> Format::index_bits;
-    return leaf_entries_ = entries;
-}
-template <PagingFormat Format, class Access>
-    requires(TableAccess<Access, typename Format::Entry>)
-[[gnu::noinline]] typename Format::Entry* FormatPageTable<Format, Access>::find_leaf_table(
-    Page page)
-    requires(VisibleTableAccess<Access>)
-{
-    return walk_to_leaf_table(page);
-}
-template <PagingFormat Format, class Access>
-    requires(TableAccess<Access, typename Format::Entry>)
-[[gnu::always_inline]] inline typename Format::Entry* FormatPageTable<Format, Access>::leaf_table(
-    Page page)
-    requires(VisibleTableAccess<Access>)
-{
-    const bool known = (page.value() >> Format::index_bits) == leaf_number_;
-    return known ? leaf_entries_ : find_leaf_table(page);
+    const Entry entry = load_entry(entries[Shape::index(page, level)]);
+    if (!format().leads_to_table(entry)) return nullptr;
+    table = format().frame_of(0, entry);
+    // Only in a root can an entry lead to the root.
+    if (starts_at_root && level == start_level && table == root()) return nullptr;
+    return bytes_.visible(table);
 }
 
-// Where a page of the lowest level is mapped.
+// Looks for the leaf table that decides about a single page which is going to be changed.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+bool FormatPageTable<Format, Access>::remember_leaf_table(const PageRange& pages)
+    requires(VisibleTableAccess<Access>)
+{
+    const Page page = pages.first();
+    if (pages.count() != PageCount(1)) return false;
+    if (remembers(page)) return true;
+    if (starts_at_root && !reach_.contains(page)) return false;
+    Entry* entries = starts_with(page) ? start_.entries : find_start(page);
+    Frame table;
+    for (unsigned level = start_level; level > 0 && entries != nullptr; --level)
+        entries = table_below(entries, page, level, table);
+    if (entries == nullptr) return false;
+    leaf_count_ = count_of(table);
+    leaf_ = {page.value() >> Format::index_bits, entries};
+    return true;
+}
+
+// Where a page of the lowest level is mapped. What start_ decides about is within reach, which is
+// made of whole entries of the root, unless it is the root itself.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 [[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::translate_page(
@@ -88,14 +85,52 @@ template <PagingFormat Format, class Access>
     requires(VisibleTableAccess<Access>)
 {
     const Page page = page_of(address);
-    if (!reach_.contains(page)) return false;
-    const bool known = (page.value() >> Format::index_bits) == leaf_number_;
-    const Entry* const entries = known ? leaf_entries_ : walk_to_leaf_table(page);
-    if (entries == nullptr) return false;
+    const uintptr_t number = page.value() >> Format::index_bits;
+    Entry* entries = seen_.entries;
+    if (number != seen_.number) {
+        if (!starts_with(page) || (starts_at_root && !reach_.contains(page))) return false;
+        entries = start_.entries;
+        Frame table;
+        for (unsigned level = start_level; level > 0; --level) {
+            entries = table_below(entries, page, level, table);
+            if (entries == nullptr) return false;
+        }
+        seen_ = {number, entries};
+    }
     const Entry entry = load_entry(entries[Shape::index(page, 0)]);
     if (format().kind(0, entry) != EntryKind::leaf) return false;
     physical =
         PhysicalAddress(address_of(format().frame_of(0, entry)).value() | offset_in_page(address));
+    return true;
+}
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Result<PhysicalAddress> FormatPageTable<Format, Access>::translate_out_of_line(
+    VirtualAddress address)
+    requires(VisibleTableAccess<Access>)
+{
+    const Page page = page_of(address);
+    PhysicalAddress physical;
+    if (!starts_with(page) && find_start(page) && translate_page(address, physical)) {
+        return physical;
+    }
+    const Found found = reach_.contains(page) ? look(page) : Found();
+    if (found.is_leaf) return found.physical(format(), address);
+    return PageTable::translate(address);
+}
+
+// Whether the format can grant the attributes; what they make of a page is remembered.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+[[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::grants(
+    const Attributes& attributes)
+    requires(VisibleTableAccess<Access>)
+{
+    if (attributes == granted_) return true;
+    if (!format().check(attributes).ok()) return false;
+    granted_ = attributes;
+    granted_entry_ = format().leaf(0, Frame(0), attributes);
+    granted_global_ = format().is_global(granted_entry_);
     return true;
 }
 
@@ -106,39 +141,67 @@ template <PagingFormat Format, class Access>
     requires(VisibleTableAccess<Access>)
 {
     const Page page = pages.first();
-    if (pages.count() != PageCount(1) || !reach_.contains(page)) return false;
-    if (frame > highest_frame_ || !format().check(attributes).ok()) return false;
-    Entry* const entries = leaf_table(page);
-    if (entries == nullptr) return false;
-    Entry& place = entries[Shape::index(page, 0)];
+    if (pages.count() != PageCount(1) || !remembers(page)) return false;
+    if (frame > highest_frame_ || !grants(attributes)) return false;
+    Entry& place = leaf_.entries[Shape::index(page, 0)];
     if (load_entry(place) != Format::empty) return false;
-    store_entry(place, format().leaf(0, frame, attributes));
+    store_entry(place, granted_entry_ | format().frame_bits(frame));
+    leaf_count_.add(1, granted_global_);
     return true;
 }
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Result<Invalidation> FormatPageTable<Format, Access>::map_out_of_line(const PageRange& pages,
+                                                                      Frame first,
+                                                                      const Attributes& attributes)
+    requires(VisibleTableAccess<Access>)
+{
+    if (remember_leaf_table(pages) && map_page(pages, first, attributes)) {
+        return Result<Invalidation>(in_place);
+    }
+    return map_range(pages, first, attributes);
+}
 
-// Where the leaf table stays, because something else is in it.
+// Where the leaf table stays, because something else is in it: known from its count or a neighbour,
+// or found by a scan.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 [[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::unmap_page(
-    const PageRange& pages, bool& global)
+    const PageRange& pages, Scan scan, bool& global)
     requires(VisibleTableAccess<Access>)
 {
     const Page page = pages.first();
-    if (pages.count() != PageCount(1) || !reach_.contains(page)) return false;
+    if (pages.count() != PageCount(1) || !remembers(page)) return false;
     if (waiting_ != Waiting::nothing) return false;
-    Entry* const entries = leaf_table(page);
-    if (entries == nullptr) return false;
     const unsigned index = Shape::index(page, 0);
+    Entry* const entries = leaf_.entries;
     const Entry entry = load_entry(entries[index]);
     if (format().kind(0, entry) != EntryKind::leaf) return false;
-    const unsigned neighbour = index + 1 < Format::entries ? index + 1 : index - 1;
-    if (is_vacant(format().kind(0, load_entry(entries[neighbour]))) &&
-        !has_other_live_entry(entries, 0, index)) {
-        return false;
+    if (leaf_count_.known()) {
+        if (!leaf_count_.remove_but_last()) return false;
+    } else {
+        const unsigned neighbour = index + 1 < Format::entries ? index + 1 : index - 1;
+        if (is_vacant(format().kind(0, load_entry(entries[neighbour]))) &&
+            (scan == Scan::no || !has_other_live_entry(entries, 0, index))) {
+            return false;
+        }
     }
     store_entry(entries[index], Format::empty);
     global = format().is_global(entry);
     return true;
+}
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_out_of_line(
+    const PageRange& pages, UnmappedFrames frames, Holes holes)
+    requires(VisibleTableAccess<Access>)
+{
+    bool global = false;
+    if (frames == UnmappedFrames::keep && remember_leaf_table(pages) &&
+        unmap_page(pages, Scan::yes, global)) {
+        return Result<UnmapInvalidation>(in_place, request_of(pages.first(), global));
+    }
+    return unmap_range(pages, frames, holes);
 }
 
 template <PagingFormat Format, class Access>
@@ -148,17 +211,30 @@ template <PagingFormat Format, class Access>
     requires(VisibleTableAccess<Access>)
 {
     const Page page = pages.first();
-    if (pages.count() != PageCount(1) || !reach_.contains(page)) return false;
+    if (pages.count() != PageCount(1) || !remembers(page)) return false;
     if (!format().check(Attributes{protection, MemoryType::write_back}).ok()) return false;
-    Entry* const entries = leaf_table(page);
-    if (entries == nullptr) return false;
-    Entry& place = entries[Shape::index(page, 0)];
+    Entry& place = leaf_.entries[Shape::index(page, 0)];
     const Entry entry = load_entry(place);
     if (format().kind(0, entry) != EntryKind::leaf) return false;
-    if (format().with_protection(entry, protection) == entry) return false;
+    const Entry changed = format().with_protection(entry, protection);
+    if (changed == entry) return false;
     protect_leaf(place, entry, protection);
+    leaf_count_.add(0, format().is_global(changed));
     global = format().is_global(entry);
     return true;
+}
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+Result<Invalidation> FormatPageTable<Format, Access>::protect_out_of_line(const PageRange& pages,
+                                                                          Protection protection,
+                                                                          Holes holes)
+    requires(VisibleTableAccess<Access>)
+{
+    bool global = false;
+    if (remember_leaf_table(pages) && protect_page(pages, protection, global)) {
+        return Result<Invalidation>(in_place, request_of(pages.first(), global));
+    }
+    return protect_range(pages, protection, holes);
 }
 
 }  // namespace quire

@@ -47,12 +47,8 @@ Status FormatPageTable<Format, Access>::plan_cut(const Session& session, Page en
             continue;
         }
         if (is_vacant(kind) || pages.contains(cursor.slot())) return {};
-        note_slots(cursor.slot());
+        note_entry(cursor, entry);
         plan_.tables += Shape::tables_to_split(pages.intersection(cursor.slot()), cursor.level());
-        if (kind == EntryKind::leaf) {
-            plan_.present = true;
-            plan_.global = plan_.global || format().is_global(entry);
-        }
         return {};
     }
     return moved;
@@ -154,7 +150,7 @@ void FormatPageTable<Format, Access>::replace_table(Entry& place, Entry leaf) {
     Entry link = load_entry(place);
     while (!compare_exchange_entry(place, link, leaf)) {
     }
-    forget_leaf_table();
+    forget_tables();
     --table_frames_;
     waiting_ = Waiting::merged_table;
 }

@@ -38,7 +38,7 @@ inline Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_range(
     if (!release && !detached) {
         return Result<UnmapInvalidation>(in_place, request_of_plan());
     }
-    if (detached) forget_leaf_table();
+    if (detached) forget_tables();
     waiting_ = release ? Waiting::tables_and_frames : Waiting::tables;
     return Result<UnmapInvalidation>(in_place, *this, request_of_plan());
 }
@@ -56,6 +56,8 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
     while (!cursor.done()) {
         if (cursor.level() == 0) {
             const size_t run = cursor.run();
+            const detail::TableCount count = count_of(cursor.table());
+            if (count.known()) count.remove(live_entries(&cursor.entry(), run));
             take_out_leaves(&cursor.entry(), run, frames);
             cursor.must_advance(run);
             continue;
@@ -67,6 +69,7 @@ bool FormatPageTable<Format, Access>::take_out(const Session& session, const Pag
             cursor.must_descend(entry);
             continue;
         }
+        if (!is_vacant(kind)) count_of(cursor.table()).remove(1);
         if (kind == EntryKind::table) {
             const uint64_t table = format().frame_of(cursor.level(), entry).value();
             store_entry(cursor.entry(), format().absent(EntryKind::detached, table));
@@ -99,6 +102,15 @@ void FormatPageTable<Format, Access>::take_out_leaves(Entry* entries, size_t cou
     }
 }
 
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+size_t FormatPageTable<Format, Access>::live_entries(const Entry* entries, size_t count) const {
+    size_t live = 0;
+    for (size_t i = 0; i < count; ++i)
+        live += is_vacant(format().kind(0, load_entry(entries[i]))) ? 0 : 1;
+    return live;
+}
+
 // Detaches the tables on the way to a page that hold nothing, from the lowest up. Returns whether
 // there was any.
 template <PagingFormat Format, class Access>
@@ -122,6 +134,7 @@ bool FormatPageTable<Format, Access>::detach_vacant_tables(const Session& sessio
         Entry* const entries = opened->entries();
         Entry& entry = entries[Shape::index(page, level + 1)];
         store_entry(entry, format().absent(EntryKind::detached, tables[level].value()));
+        count_of(tables[level + 1]).remove(1);
         detached = true;
     }
     return detached;
@@ -131,6 +144,8 @@ template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 bool FormatPageTable<Format, Access>::is_vacant_table(const Session& session, Frame table,
                                                       unsigned level, Page page) const {
+    const detail::TableCount count = count_of(table);
+    if (count.known()) return count.live() == 0;
     auto opened = bytes_.open(session, table, level, page);
     if (!opened.ok()) trap();
     const Entry* const entries = opened->entries();
@@ -139,7 +154,7 @@ bool FormatPageTable<Format, Access>::is_vacant_table(const Session& session, Fr
            !has_other_live_entry(entries, level, index);
 }
 
-// Whether any entry but the one at `index` is not vacant. Ends at the first that is live: tables
+// Where there is no count: whether any entry but the one at `index` is not vacant. Ends at the first that is live: tables
 // are dense until they are nearly empty, so that it mostly is the first of all, and all scans of a
 // table that empties in any order but one made up to hurt look at O(n log n) entries of n.
 template <PagingFormat Format, class Access>

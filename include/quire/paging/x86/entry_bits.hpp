@@ -28,6 +28,14 @@ class EntryBits {
     }
     // The value of an entry made by `absent`.
     static constexpr uint64_t value_of(Entry entry) { return entry >> 3; }
+    // Where a frame stands in a leaf or in an entry that leads to a table.
+    static constexpr Entry frame_bits(Frame frame) {
+        return static_cast<Entry>(frame.value() << page_bits);
+    }
+    // Whether a well-formed entry of a level above 0 leads to a table.
+    static constexpr bool leads_to_table(Entry entry) {
+        return (entry & (bit_present | bit_page_size)) == bit_present;
+    }
     // What the CPU has noted in a leaf (SDM vol. 3A 4.8).
     static constexpr bool accessed(Entry entry) { return (entry & bit_accessed) != 0; }
     static constexpr bool dirty(Entry entry) { return (entry & bit_dirty) != 0; }
@@ -53,9 +61,6 @@ class EntryBits {
     static constexpr Entry bit_global = 1U << 8;
     static constexpr Entry bit_large_attribute = 1U << 12;  // in a leaf above level 0
 
-    static constexpr Entry frame_bits(Frame frame) {
-        return static_cast<Entry>(frame.value() << page_bits);
-    }
     static constexpr Entry attribute_bit(unsigned level) {
         return level == 0 ? bit_page_attribute : bit_large_attribute;
     }
