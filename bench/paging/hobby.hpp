@@ -123,6 +123,7 @@ class Floor {
     class Cursor {
       public:
         explicit Cursor(Floor& floor) : floor_(floor) {}
+        void seek(uint64_t) {}
         void map(uint64_t page, uint64_t frame) {
             if (bare::index(page, 0) == 0) {
                 uint64_t& parent = floor_.parent(page, 1);

@@ -8,6 +8,7 @@
 
 #include "arena.hpp"
 #include "quire/paging/format_page_table.hpp"
+#include "quire/paging/page_cursor.hpp"
 #include "quire/paging/x86_32.hpp"
 #include "quire/paging/x86_64.hpp"
 #include "quire/paging/x86_pae.hpp"
@@ -43,7 +44,7 @@ class Quire {
     using Format = typename Mode::Format;
     static constexpr const char* name = Mode::name;
     static constexpr bool has_singles = true;
-    static constexpr bool has_cursor = false;
+    static constexpr bool has_cursor = true;
     static constexpr bool frees_tables = true;
     static constexpr unsigned large_pages = 1U << Format::index_bits;
 
@@ -65,6 +66,35 @@ class Quire {
         const auto found = table_.translate(address_of(Page(page)));
         return found.ok() ? frame_of(*found).value() : 0;
     }
+
+    // Whole passes from a page on, each in the order of pages.
+    class Cursor {
+      public:
+        explicit Cursor(Quire& subject) : cursor_(subject.table_, Page(0)) {}
+        ~Cursor() { cursor_.finish().spend_unused(); }
+        Cursor(const Cursor&) = delete;
+        void seek(uint64_t page) {
+            cursor_.finish().spend_unused();
+            cursor_.seek(Page(page));
+        }
+        void map(uint64_t, uint64_t frame) {
+            if (!cursor_.map(Frame(frame), Attributes{}).ok()) trap();
+        }
+        void unmap(uint64_t) {
+            if (!cursor_.unmap().ok()) trap();
+        }
+        void protect(uint64_t, bool writable) {
+            if (!cursor_.protect(writable ? read_write : read_only).ok()) trap();
+        }
+        uint64_t translate(uint64_t) {
+            const auto found = cursor_.translate();
+            return found.ok() ? frame_of(*found).value() : 0;
+        }
+
+      private:
+        PageCursor<Format, DirectMap> cursor_;
+    };
+    Cursor cursor() { return Cursor(*this); }
 
     [[gnu::always_inline]] void map_range(uint64_t page, uint64_t count, uint64_t frame) {
         auto mapped = table_.map(pages(page, count), Frame(frame), Attributes{});

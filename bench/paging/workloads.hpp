@@ -104,15 +104,20 @@ class Workload {
     }
     static void keep(uint64_t value) { __asm__ __volatile__("" : : "r"(value)); }
 
-    template <class Mapper>
-    void in_order(const std::string& how, Mapper& mapper) {
+    template <class Mapper, class Start>
+    void in_order(const std::string& how, Mapper& mapper, Start start) {
+        start();
         each("map, " + how, 1, [&](uint64_t page) { mapper.map(page, page + skew); });
+        start();
         each("translate, " + how, 1, [&](uint64_t page) { keep(mapper.translate(page)); });
+        start();
         each("protect, " + how, 1, [&](uint64_t page) { mapper.protect(page, false); });
+        start();
         each("unmap, " + how, 1, [&](uint64_t page) { mapper.unmap(page); });
+        start();
     }
     void singles(S& subject) {
-        in_order("single", subject);
+        in_order("single", subject, [] {});
         // A page of each leaf table stays, so that no table comes or goes.
         for (uint64_t page = first(); page < end(); page += pages_kept)
             subject.map(page, page + skew);
@@ -132,7 +137,7 @@ class Workload {
     }
     void cursor(S& subject) {
         auto cursor = subject.cursor();
-        in_order("cursor", cursor);
+        in_order("cursor", cursor, [&] { cursor.seek(first()); });
     }
     void ranges(S& subject) {
         const uint64_t pages = size_.pages;

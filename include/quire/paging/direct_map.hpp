@@ -58,8 +58,13 @@ class DirectMap {
         return open(location.table);
     }
     constexpr bool keeps(unsigned) const { return false; }
-    // The bytes of a frame of the run, of any other nothing that can be used.
-    void* visible_table(Frame table) const { return bytes_of_unchecked(table); }
+    // The bytes of a frame of the run, or null.
+    void* visible_table(Frame table) const {
+        const uint64_t offset = table.value() - frames_.first().value();
+        return offset < frames_.count().value() ? bytes_of_unchecked(table) : nullptr;
+    }
+    // Only for frames of the run.
+    void* visible_table_unchecked(Frame table) const { return bytes_of_unchecked(table); }
 
     const FrameRange& frames() const { return frames_; }
     VirtualAddress first() const { return first_; }

@@ -18,6 +18,9 @@
 
 namespace quire {
 
+template <PagingFormat Format, class Access>
+class PageCursor;
+
 // Starts out with no table: every operation but `create` and `adopt` then fails with out_of_range.
 // Holds a reference to the access, which must outlive it. Several objects may stand for the same
 // table one after another (see adopt), never at once.
@@ -150,6 +153,7 @@ class FormatPageTable final : public PageTable {
     Status validate() const override;
 
   private:
+    friend class PageCursor<Format, Access>;
     using Entry = typename Format::Entry;
     using Shape = detail::Geometry<Format>;
     using Bytes = detail::TableBytes<Format, Access>;
@@ -230,12 +234,10 @@ class FormatPageTable final : public PageTable {
     bool starts_with(Page page) const {
         return (page.value() >> Shape::shift(start_level + 1)) == start_.number;
     }
-    Entry* table_below(Entry* entries, Page page, unsigned level, Frame& table) const
+    bool leads_below(const Entry* entries, Page page, unsigned level, Frame& table) const
         requires(VisibleTableAccess<Access>);
-    bool remembers(Page page) const {
-        return (page.value() >> Format::index_bits) == leaf_.number;
-    }
-    bool remember_leaf_table(const PageRange& pages)
+    bool remembers(Page page) const { return (page.value() >> Format::index_bits) == leaf_.number; }
+    bool remember_leaf_table(Page page)
         requires(VisibleTableAccess<Access>);
     bool grants(const Attributes& attributes)
         requires(VisibleTableAccess<Access>);
@@ -252,21 +254,23 @@ class FormatPageTable final : public PageTable {
     [[gnu::always_inline]] detail::TableCount count_of(Frame table) const {
         return detail::TableCount(words_.word_of(table));
     }
-    // Of a single page. Made anew: a range that was just stored by halves is not to be loaded whole.
+    // Of a single page. Made anew: a range that was just stored by halves is not to be loaded
+    // whole.
     [[gnu::always_inline]] FlushRequest request_of(Page page, bool global) const {
         return FlushRequest{root(), PageRange(page, PageCount(1)), global};
     }
     void forget_tables() { start_ = seen_ = leaf_ = Remembered(); }
-    // What the short paths cannot do: other leaf tables, then ranges.
+    // The same once another leaf table is found, and otherwise as for ranges; out of line, so that
+    // the short paths stay short.
     [[gnu::noinline]] Result<Invalidation> map_out_of_line(const PageRange& pages, Frame first,
                                                            const Attributes& attributes)
+        requires(VisibleTableAccess<Access>);
+    [[gnu::noinline]] Result<Invalidation> protect_out_of_line(const PageRange& pages,
+                                                               Protection protection, Holes holes)
         requires(VisibleTableAccess<Access>);
     [[gnu::noinline]] Result<UnmapInvalidation> unmap_out_of_line(const PageRange& pages,
                                                                   UnmappedFrames frames,
                                                                   Holes holes)
-        requires(VisibleTableAccess<Access>);
-    [[gnu::noinline]] Result<Invalidation> protect_out_of_line(const PageRange& pages,
-                                                               Protection protection, Holes holes)
         requires(VisibleTableAccess<Access>);
     [[gnu::noinline]] Result<PhysicalAddress> translate_out_of_line(VirtualAddress address)
         requires(VisibleTableAccess<Access>);
@@ -346,8 +350,8 @@ class FormatPageTable final : public PageTable {
     Waiting waiting_ = Waiting::nothing;
     Frame merged_table_;  // where that is what waits
     TableUse use_ = TableUse::active;
-    // Where tables are visible: where walks start; the leaf tables that were looked into and changed
-    // last; and the count of the latter.
+    // Where tables are visible: where walks start; the leaf tables that were looked into and
+    // changed last; and the count of the latter.
     Remembered start_, seen_, leaf_;
     detail::TableCount leaf_count_;
     // The last attributes that single pages were mapped with, what they make of frame 0, and

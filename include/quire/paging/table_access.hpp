@@ -35,11 +35,12 @@ concept TableAccess = requires(A& access, const TableLocation& location, unsigne
 };
 
 // An access that shows every table at an address of its own all the time, and needs no session for
-// it: so an open table can be remembered. `visible_table` is where one is that can be opened, as
-// all that a page table links or adopts can; nothing is checked.
+// it: so an open table can be remembered. `visible_table` is null for one that it cannot show;
+// the unchecked one is for tables that can be opened, as all that a page table makes or adopts can.
 template <class A>
 concept VisibleTableAccess = requires(const A& access, Frame table) {
     { access.visible_table(table) } -> same_as<void*>;
+    { access.visible_table_unchecked(table) } -> same_as<void*>;
 };
 
 }  // namespace quire

@@ -138,8 +138,7 @@ TEST_P(LifetimeTest, ValidateFindsWhatIsWrong) {
     EXPECT_EQ(broken_by(next, 0x84), (Failure{Error::corrupted, area + page_size}));
     // More tables, and fewer, than there should be. One that is linked twice:
     EXPECT_EQ(broken_by(large_entry(area + 2 * large), large_entry(area)).error, Error::corrupted);
-    EXPECT_EQ(broken_by(large_entry(area), 0),
-              (Failure{Error::corrupted, address_of(table().root()).value()}));
+    EXPECT_EQ(broken_by(large_entry(area), 0).error, Error::corrupted);
     EXPECT_TRUE(table().validate().ok());
 }
 

@@ -60,8 +60,8 @@ struct Shown {
 };
 
 // RAM, a CPU with every feature, and a supply of frames that can be made to run out. It keeps words
-// for tables where the tested table is active: so with either use, tables of every format and access
-// are freed by their count, and by a look into them.
+// for tables where the tested table is active: so with either use, tables of every format and
+// access are freed by their count, and by a look into them.
 class Machine {
   public:
     static constexpr uint64_t ram_bytes = uint64_t{64} << 20;
@@ -90,6 +90,20 @@ class Machine {
     SingleCpuInvalidator<sim::MappedMachine::LocalTlb> tlb{machine.tlb()};
 };
 
+// A PageCursor of any page table.
+class AnyCursor {
+  public:
+    virtual ~AnyCursor() = default;
+    virtual Page at() = 0;
+    virtual void seek(Page page) = 0;
+    virtual void close() = 0;
+    virtual UnmapInvalidation finish() = 0;
+    virtual Status map(Frame frame, const Attributes& attributes) = 0;
+    virtual Result<Frame> unmap() = 0;
+    virtual Status protect(Protection protection) = 0;
+    virtual Result<PhysicalAddress> translate() = 0;
+};
+
 // A page table with what PageTable leaves to the formats' own.
 class AnyTable {
   public:
@@ -98,6 +112,7 @@ class AnyTable {
     virtual Status create(FrameSource source) = 0;
     virtual Status adopt(Frame root, FrameSource source) = 0;
     virtual Status destroy() = 0;
+    virtual std::unique_ptr<AnyCursor> cursor(Page first) = 0;
     PageTable* operator->() { return &face(); }
 };
 

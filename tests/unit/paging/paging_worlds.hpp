@@ -8,6 +8,7 @@
 #include "quire/base/late.hpp"
 #include "quire/paging/format_page_table.hpp"
 #include "quire/paging/install_window.hpp"
+#include "quire/paging/page_cursor.hpp"
 #include "quire/paging/recursive_slot.hpp"
 #include "quire/paging/window.hpp"
 #include "quire/paging/x86_32.hpp"
@@ -151,6 +152,29 @@ struct SlotsInARow {
     static constexpr Shown shown{511 * slot_bytes, 3 * slot_bytes, far_away};
 };
 
+template <class Format, class Access>
+class CursorOf final : public AnyCursor {
+  public:
+    CursorOf(FormatPageTable<Format, Access>& table, Page first) : cursor_(table, first) {}
+    Page at() override { return cursor_.at(); }
+    void seek(Page page) override { cursor_.seek(page); }
+    void close() override { cursor_.close(); }
+    UnmapInvalidation finish() override { return cursor_.finish(); }
+    Status map(Frame frame, const Attributes& attributes) override {
+        return cursor_.map(frame, attributes);
+    }
+    Result<Frame> unmap() override { return cursor_.unmap(); }
+    Status protect(Protection protection) override { return cursor_.protect(protection); }
+    Result<PhysicalAddress> translate() override { return cursor_.translate(); }
+
+  private:
+    PageCursor<Format, Access> cursor_;
+};
+template <class Format, class Access>
+std::unique_ptr<AnyCursor> cursor_of(FormatPageTable<Format, Access>& table, Page first) {
+    return std::make_unique<CursorOf<Format, Access>>(table, first);
+}
+
 template <class Bits, class Table>
 class TableOf final : public AnyTable {
   public:
@@ -160,6 +184,7 @@ class TableOf final : public AnyTable {
     Status create(FrameSource source) override { return table_.create(source); }
     Status adopt(Frame root, FrameSource source) override { return table_.adopt(root, source); }
     Status destroy() override { return table_.destroy(); }
+    std::unique_ptr<AnyCursor> cursor(Page first) override { return cursor_of(table_, first); }
     Table& typed() { return table_; }
 
   private:

@@ -40,11 +40,18 @@ class TableBytes {
         return access_.open(session, TableLocation{root_, table, 0, VirtualAddress(), false});
     }
 
-    // A table that the root leads to, where the access shows all of them all the time.
+    // A table, or null, where the access shows all of them all the time.
     Entry* visible(Frame table) const
         requires(VisibleTableAccess<Access>)
     {
         return static_cast<Entry*>(access_.visible_table(table));
+    }
+
+    // One that has been opened before, which need not be checked again.
+    Entry* visible_unchecked(Frame table) const
+        requires(VisibleTableAccess<Access>)
+    {
+        return static_cast<Entry*>(access_.visible_table_unchecked(table));
     }
 
     bool keeps(unsigned root_index) const { return access_.keeps(root_index); }

@@ -15,7 +15,9 @@ auto FormatPageTable<Format, Access>::look(Page page) const -> Found
 {
     Frame table = root();
     for (unsigned level = bytes_.root_level();; --level) {
-        const Entry entry = load_entry(bytes_.visible(table)[Shape::index(page, level)]);
+        const Entry* const entries = bytes_.visible(table);
+        if (entries == nullptr) return {};
+        const Entry entry = load_entry(entries[Shape::index(page, level)]);
         const EntryKind kind = format().kind(level, entry);
         if (kind != EntryKind::table) return {kind == EntryKind::leaf, level, entry};
         table = format().frame_of(level, entry);
@@ -36,43 +38,42 @@ template <PagingFormat Format, class Access>
         const Frame table = format().frame_of(0, entry);
         if (!format().leads_to_table(entry) || table == root()) return nullptr;
         entries = bytes_.visible(table);
+        if (entries == nullptr) return nullptr;
     }
     start_ = {page.value() >> Shape::shift(start_level + 1), entries};
     return entries;
 }
 
-// The table of the next lower level, or null; and its frame.
+// Whether the entry for a page leads to a table of the next lower level; and which.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-[[gnu::always_inline]] inline typename Format::Entry* FormatPageTable<Format, Access>::table_below(
-    Entry* entries, Page page, unsigned level, Frame& table) const
+[[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::leads_below(
+    const Entry* entries, Page page, unsigned level, Frame& table) const
     requires(VisibleTableAccess<Access>)
 {
     const Entry entry = load_entry(entries[Shape::index(page, level)]);
-    if (!format().leads_to_table(entry)) return nullptr;
     table = format().frame_of(0, entry);
     // Only in a root can an entry lead to the root.
-    if (starts_at_root && level == start_level && table == root()) return nullptr;
-    return bytes_.visible(table);
+    const bool shows_itself = starts_at_root && level == start_level && table == root();
+    return format().leads_to_table(entry) && !shows_itself;
 }
 
-// Looks for the leaf table that decides about a single page which is going to be changed.
+// Remembers the leaf table that decides about a page which is going to be changed, if there is one.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-bool FormatPageTable<Format, Access>::remember_leaf_table(const PageRange& pages)
+[[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::remember_leaf_table(Page page)
     requires(VisibleTableAccess<Access>)
 {
-    const Page page = pages.first();
-    if (pages.count() != PageCount(1)) return false;
-    if (remembers(page)) return true;
     if (starts_at_root && !reach_.contains(page)) return false;
     Entry* entries = starts_with(page) ? start_.entries : find_start(page);
     Frame table;
-    for (unsigned level = start_level; level > 0 && entries != nullptr; --level)
-        entries = table_below(entries, page, level, table);
+    for (unsigned level = start_level; level > 0 && entries != nullptr; --level) {
+        if (!leads_below(entries, page, level, table)) return false;
+        entries = bytes_.visible(table);
+    }
     if (entries == nullptr) return false;
-    leaf_count_ = count_of(table);
     leaf_ = {page.value() >> Format::index_bits, entries};
+    leaf_count_ = count_of(table);
     return true;
 }
 
@@ -92,8 +93,8 @@ template <PagingFormat Format, class Access>
         entries = start_.entries;
         Frame table;
         for (unsigned level = start_level; level > 0; --level) {
-            entries = table_below(entries, page, level, table);
-            if (entries == nullptr) return false;
+            if (!leads_below(entries, page, level, table)) return false;
+            entries = bytes_.visible_unchecked(table);
         }
         seen_ = {number, entries};
     }
@@ -156,7 +157,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::map_out_of_line(const Page
                                                                       const Attributes& attributes)
     requires(VisibleTableAccess<Access>)
 {
-    if (remember_leaf_table(pages) && map_page(pages, first, attributes)) {
+    if (remember_leaf_table(pages.first()) && map_page(pages, first, attributes)) {
         return Result<Invalidation>(in_place);
     }
     return map_range(pages, first, attributes);
@@ -192,12 +193,13 @@ template <PagingFormat Format, class Access>
 }
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_out_of_line(
-    const PageRange& pages, UnmappedFrames frames, Holes holes)
+Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_out_of_line(const PageRange& pages,
+                                                                             UnmappedFrames frames,
+                                                                             Holes holes)
     requires(VisibleTableAccess<Access>)
 {
     bool global = false;
-    if (frames == UnmappedFrames::keep && remember_leaf_table(pages) &&
+    if (frames == UnmappedFrames::keep && remember_leaf_table(pages.first()) &&
         unmap_page(pages, Scan::yes, global)) {
         return Result<UnmapInvalidation>(in_place, request_of(pages.first(), global));
     }
@@ -219,7 +221,7 @@ template <PagingFormat Format, class Access>
     const Entry changed = format().with_protection(entry, protection);
     if (changed == entry) return false;
     protect_leaf(place, entry, protection);
-    leaf_count_.add(0, format().is_global(changed));
+    if (format().is_global(changed)) leaf_count_.add(0, true);
     global = format().is_global(entry);
     return true;
 }
@@ -231,7 +233,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::protect_out_of_line(const 
     requires(VisibleTableAccess<Access>)
 {
     bool global = false;
-    if (remember_leaf_table(pages) && protect_page(pages, protection, global)) {
+    if (remember_leaf_table(pages.first()) && protect_page(pages, protection, global)) {
         return Result<Invalidation>(in_place, request_of(pages.first(), global));
     }
     return protect_range(pages, protection, holes);

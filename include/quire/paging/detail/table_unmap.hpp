@@ -154,9 +154,10 @@ bool FormatPageTable<Format, Access>::is_vacant_table(const Session& session, Fr
            !has_other_live_entry(entries, level, index);
 }
 
-// Where there is no count: whether any entry but the one at `index` is not vacant. Ends at the first that is live: tables
-// are dense until they are nearly empty, so that it mostly is the first of all, and all scans of a
-// table that empties in any order but one made up to hurt look at O(n log n) entries of n.
+// Where there is no count: whether any entry but the one at `index` is not vacant. Ends at the
+// first that is live: tables are dense until they are nearly empty, so that it mostly is the first
+// of all, and all scans of a table that empties in any order but one made up to hurt look at O(n
+// log n) entries of n.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 bool FormatPageTable<Format, Access>::has_other_live_entry(const Entry* entries, unsigned level,
