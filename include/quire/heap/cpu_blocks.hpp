@@ -234,8 +234,8 @@ class CpuBlocks {
     SlotEntry* map_ = nullptr;
     size_t slack_ = 0;  // of blocks given out, less that of blocks taken back
     bool poison_freed_ = false;
-    MediumArrays medium_ = {};
     Bin bins_[class_count + 1] = {};
+    MediumArrays medium_ = {};
 };
 
 }  // namespace quire::heap_internal

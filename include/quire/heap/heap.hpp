@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The kernel heap: objects of any size, on pages from a PageSource.
 //
-// Small blocks come from spans, runs of pages carved into equal cells; large ones are page ranges
-// of their own with a guard page behind. It grows when it must and gives empty spans back. What it
-// knows of a block lies apart from the block, so that a bad pointer is recognised without reading
-// a byte that the user could have written.
+// Small blocks come from spans, runs of pages carved into equal cells; large ones (over 32 KiB, or
+// over 1 MiB with OverrunCheck::none) are page ranges of their own with a guard page behind. It
+// grows when it must and gives empty spans back. What it knows of a block lies apart from the
+// block, so that a bad pointer is recognised without reading a byte that the user could have
+// written.
 #pragma once
 
 #include <stddef.h>

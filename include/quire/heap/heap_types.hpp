@@ -17,7 +17,8 @@ enum class OverrunCheck : uint8_t {
     // Those whose class is larger than the request. A power of two up to a page is then a cell of
     // its own size, naturally aligned.
     where_slack,
-    // None. What a block was asked for is forgotten: it is as large as its cell. The fastest.
+    // None. What a block was asked for is forgotten: it is as large as its cell, and those of up to
+    // 1 MiB have no guard behind them (of arenas of 16 MiB and more). The fastest.
     none,
 };
 
