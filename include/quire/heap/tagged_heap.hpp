@@ -210,13 +210,15 @@ class TaggedHeap {
         return found;
     }
     void count_in(const heap_internal::BlockRecord& record) {
-        for (TagUse* use : {&record.tag->use_, &use_}) {
+        TagUse* const both[] = {&record.tag->use_, &use_};
+        for (TagUse* const use : both) {
             ++use->blocks;
             use->bytes += record.bytes;
         }
     }
     void count_out(const heap_internal::BlockRecord& record) {
-        for (TagUse* use : {&record.tag->use_, &use_}) {
+        TagUse* const both[] = {&record.tag->use_, &use_};
+        for (TagUse* const use : both) {
             --use->blocks;
             use->bytes -= record.bytes;
         }
