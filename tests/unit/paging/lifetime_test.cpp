@@ -62,6 +62,23 @@ TEST_P(LifetimeTest, IsNotEndedWhileSomethingIsMapped) {
     EXPECT_TRUE(other.destroy().ok());
 }
 
+// As a boot loader may have left it, with nothing in it.
+TEST_P(LifetimeTest, IsNotEndedWhileATableIsLeft) {
+    const auto made = another_table();
+    if (!made) GTEST_SKIP() << no_room;
+    AnyTable& other = *made;
+    ASSERT_TRUE(other.create(m.frames).ok());
+    const PageRange one = pages_at(area + 5 * page_size, 1);
+    ASSERT_TRUE(other->map(one, free_frame, data).ok());
+    const EntryPlace page = entry(other->root(), 0, area + 5 * page_size);
+    const uint64_t whole = page;
+    page = 0;
+    EXPECT_EQ(other.destroy().failure(), (Failure{Error::in_use, area}));
+    page = whole;
+    other->unmap(one)->spend_unused();
+    EXPECT_TRUE(other.destroy().ok());
+}
+
 TEST_P(LifetimeTest, AnotherObjectTakesOverTheSameTable) {
     const auto made = another_table();
     if (!made) GTEST_SKIP() << no_room;
