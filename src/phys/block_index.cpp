@@ -46,6 +46,17 @@ uint32_t BlockIndex::find(unsigned order, unsigned least) const {
     return no_block;
 }
 
+BlockIndex::Choice BlockIndex::choice() const {
+    for (unsigned i = classes; i > 1; --i) {
+        const unsigned present = orders_present_[i - 1];
+        if (present == 0) continue;
+        const unsigned least_used = 1u << (i - 2);
+        return {static_cast<uint16_t>(block_frames - least_used),
+                static_cast<uint8_t>(lowest_bit(present))};
+    }
+    return {};
+}
+
 Result<uint32_t> BlockIndex::check(Span<const BlockHeader> headers, unsigned index) const {
     for (const uint16_t present : orders_present_)
         if (present >> orders != 0) return Failure{Error::corrupted, no_block};

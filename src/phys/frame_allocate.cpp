@@ -99,19 +99,21 @@ Status FrameCore::allocate_batch(Span<Frame> frames, Zone zone) {
     for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;)
         for (unsigned n = 0; n < homes_; ++n)
             taken += take_some(static_cast<Zone>(i), nth_home(0, n), Mobility::unmovable,
-                               frames.data() + taken, frames.size() - taken);
+                               Reach::all_blocks, frames.data() + taken, frames.size() - taken);
     return {};
 }
 
 // The block of a pool to serve a request for a hole of `order` from, at most block_order: one that
 // is in use for the same mobility, then one that is free as a whole, then any other. None is fresh:
 // see keep_one_whole.
-uint32_t FrameCore::find_block(const FramePool& pool, unsigned order, Mobility mobility) const {
+uint32_t FrameCore::find_block(const FramePool& pool, unsigned order, Mobility mobility,
+                               Reach reach) {
     const size_t wanted = static_cast<size_t>(mobility);
     if (order < block_order) {
         const uint32_t block = pool.index[wanted].find(order, 1);
         if (block != no_block) return block;
     }
+    if (reach == Reach::used_blocks) return no_block;
     const uint32_t whole = pool.index[0].first_whole();
     return whole != no_block ? whole : pool.index[1 - wanted].find(order, 1);
 }
@@ -124,7 +126,7 @@ bool FrameCore::find_hole(unsigned order, Zone zone, const FrameConstraints& con
     for (unsigned n = 0; n < others; ++n) {
         FramePool& here = pool(zone, nth_home(home, n));
         keep_one_whole(here);
-        const uint32_t block = find_block(here, order, constraints.mobility);
+        const uint32_t block = find_block(here, order, constraints.mobility, Reach::all_blocks);
         if (block == no_block) continue;
         found = {block, hole_in(block, order)};
         return true;
@@ -138,10 +140,10 @@ Hole FrameCore::hole_in(uint32_t block, unsigned order) const {
     return table_.bits.data()[block].smallest_hole(order);
 }
 
-bool FrameCore::take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility,
+bool FrameCore::take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Reach reach,
                           Frame& frame) {
     if (pools_.empty()) return false;
-    const uint32_t block = find_block(pool(zone, home), order, mobility);
+    const uint32_t block = find_block(pool(zone, home), order, mobility, reach);
     if (block == no_block) return false;
     const Hole hole = hole_in(block, order);
     frame = sections_.frame(block, hole.first);

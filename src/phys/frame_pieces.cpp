@@ -103,12 +103,13 @@ void FrameCore::file(uint32_t block, BlockState state) {
     index_of(header).remove(table_.headers, block);
     const unsigned first = header.index - header.index % static_cast<unsigned>(mobilities);
     if (header.free == block_frames) {
-        --pool_of(header).whole;
-        header.index = static_cast<uint8_t>(first + static_cast<unsigned>(state.mobility));
+        pool_of(header).remove_whole();
+        atomic::store(header.index,
+                      static_cast<uint8_t>(first + static_cast<unsigned>(state.mobility)));
     }
     if (state.free == block_frames) {
-        ++pool_of(header).whole;
-        header.index = static_cast<uint8_t>(first);
+        pool_of(header).add_whole();
+        atomic::store(header.index, static_cast<uint8_t>(first));
     }
     header.free = state.free;
     header.largest = state.largest;
@@ -121,12 +122,13 @@ bool FrameCore::take_whole(Zone zone, unsigned home, Mobility mobility, Frame& f
     const uint32_t block = pool.index[0].first_whole();
     if (block == no_block) return false;
     pool.index[0].pop_whole(table_.headers);
-    --pool.whole;
+    pool.remove_whole();
     pool.remove_free(block_frames);
     BlockHeader& header = table_.headers.data()[block];
     header.free = 0;
     header.largest = BlockBits::no_hole;
-    header.index = static_cast<uint8_t>(header.index + static_cast<unsigned>(mobility));
+    atomic::store(header.index,
+                  static_cast<uint8_t>(header.index + static_cast<unsigned>(mobility)));
     table_.bits.data()[block].clear_all();
     frame = sections_.frame(block, 0);
     return true;
@@ -145,10 +147,10 @@ bool FrameCore::give_whole(const FrameRange& frames, unsigned home) {
     FramePool& pool = pool_of(header);
     header.free = block_frames;
     header.largest = block_order;
-    header.index = static_cast<uint8_t>(header.index - header.index % mobilities);
+    atomic::store(header.index, static_cast<uint8_t>(header.index - header.index % mobilities));
     table_.bits.data()[block].set_all();
     pool.index[0].push_whole(table_.headers, block);
-    ++pool.whole;
+    pool.add_whole();
     pool.add_free(block_frames);
     return true;
 }

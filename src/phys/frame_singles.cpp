@@ -6,14 +6,14 @@
 
 namespace quire {
 
-size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted,
-                            unsigned most_blocks) {
+size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Reach reach, Frame* out,
+                            size_t wanted, unsigned most_blocks) {
     if (pools_.empty()) return 0;
     FramePool& pool = this->pool(zone, home);
     size_t taken = 0;
     for (; taken < wanted && most_blocks != 0; --most_blocks) {
-        keep_one_whole(pool);
-        const uint32_t block = find_block(pool, 0, mobility);
+        if (reach == Reach::all_blocks) keep_one_whole(pool);
+        const uint32_t block = find_block(pool, 0, mobility, reach);
         if (block == no_block) break;
         BlockHeader& header = table_.headers.data()[block];
         BlockBits& bits = table_.bits.data()[block];
@@ -44,6 +44,37 @@ size_t FrameCore::give_some(Span<const Frame> frames, unsigned home, unsigned& b
         if (next == before) break;
     }
     return static_cast<size_t>(next - begin);
+}
+
+size_t FrameCore::pick_next(Span<Frame> frames, Zone zone, unsigned home, Mobility mobility,
+                            Frame* next) const {
+    size_t best = static_cast<size_t>(zone);
+    while (best > 0 && seems_empty(static_cast<Zone>(best), home))
+        --best;
+    const FramePool& pool = this->pool(static_cast<Zone>(best), home);
+    const size_t kind = static_cast<size_t>(mobility);
+    const BlockIndex::Choice choice = pool.index[kind].choice();
+    const size_t index = static_cast<size_t>(&pool - pools_.data()) * mobilities + kind;
+    const BlockHeader* const headers = table_.headers.data();
+    const BlockBits* const bits = table_.bits.data();
+    uint64_t good = no_block;  // a block that was found good: others of its frames may follow
+    Frame* out = next;
+    Frame* rest = frames.data();
+    for (const Frame frame : frames) {
+        const uint64_t bit = sections_.main_bit(frame.value());
+        const uint64_t block = bit >> block_order;
+        if (block != good && sections_.in_main(frame.value())) {
+            const BlockHeader& header = headers[block];
+            // Of other homes' blocks, whose locks others hold, no more than this is read.
+            if (atomic::load(header.index) == index && choice.permits(header)) good = block;
+        }
+        if (block == good && BlockBits::is_clear(bits, bit)) {
+            *out++ = frame;
+        } else {
+            *rest++ = frame;
+        }
+    }
+    return static_cast<size_t>(out - next);
 }
 
 // Gives back the frames that lie in the block which the first lies in, up to the first that does

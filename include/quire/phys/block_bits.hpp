@@ -39,9 +39,13 @@ class alignas(64) BlockBits {
     bool peek(unsigned position) const {
         return (peek_word(words_[position / word_bits]) >> (position % word_bits) & 1) != 0;
     }
-    // Of many bitmaps that follow one another, the word that a position lies in.
+    // Of many bitmaps that follow one another, the word that a position lies in, and whether the
+    // position is clear.
     static uint64_t peek_word_of(const BlockBits* bitmaps, uint64_t position) {
         return peek_word(bitmaps->words_[position / word_bits]);
+    }
+    static bool is_clear(const BlockBits* bitmaps, uint64_t position) {
+        return (bitmaps->words_[position / word_bits] >> (position % word_bits) & 1) == 0;
     }
     bool all_set(unsigned first, unsigned count) const;
     void set(unsigned first, unsigned count);

@@ -63,6 +63,18 @@ class BlockIndex {
     // The block to serve a request for a hole of `order` from, or no_block; from among those of
     // fullness `least` or more.
     uint32_t find(unsigned order, unsigned least = 0) const;
+    // Which blocks a request for a single frame is served from, of those in use: none is fuller
+    // than these, and of those as full, none has smaller holes. Any, when there are none.
+    struct Choice {
+        uint16_t most_free = block_frames - 1;
+        uint8_t largest = block_order;  // order of the largest hole, at most
+
+        // Whether a block that is given back one more frame is as good.
+        bool permits(const BlockHeader& header) const {
+            return header.free == 0 || (header.free < most_free && header.largest <= largest);
+        }
+    };
+    Choice choice() const;
     // A block whose frames are all free, or no_block.
     uint32_t first_whole() const { return first_[block_order][0]; }
     // As `insert` for such a block, and as `remove` for the first of them.

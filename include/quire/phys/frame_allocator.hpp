@@ -69,22 +69,36 @@ class BasicFrameAllocator {
         return frame;
     }
     // As many single frames as `frames` has room for, or fewer when there are not so many: how
-    // many, written to its front. `home` is asked first, then the others by distance. O(frames).
+    // many, written to its front. `home` is asked first, then the others by distance; no home
+    // breaks a whole block while another one of its node has frames of used ones. O(frames).
     size_t allocate_some(Span<Frame> frames, Zone zone = Zone::high,
                          Mobility mobility = Mobility::unmovable, unsigned home = 0,
                          unsigned most_blocks = UINT32_MAX) {
         const size_t wanted = permitted(frames.size());
         size_t taken = 0;
         for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && taken < wanted;) {
-            for (unsigned n = 0; n < HomeCount && taken < wanted; ++n) {
-                const unsigned here = core_.nth_home(home, n);
-                if (core_.seems_empty(static_cast<Zone>(i), here)) continue;
-                LockGuard guard(locks_[here].lock);
-                taken += core_.take_some(static_cast<Zone>(i), here, mobility,
-                                         frames.data() + taken, wanted - taken, most_blocks);
-            }
+            ask_homes([&](unsigned n, Reach reach) {
+                taken += take_some(frames.subspan(taken, wanted - taken), static_cast<Zone>(i),
+                                   mobility, core_.nth_home(home, n), reach, most_blocks);
+                return taken == wanted;
+            });
         }
         watch();
+        return taken;
+    }
+    // As `allocate_some`, but breaks no whole block, and looks at the best zone alone that has any
+    // frames and at the homes of one node: may return 0 when there are some. O(frames).
+    size_t allocate_from_used_blocks(Span<Frame> frames, Zone zone, Mobility mobility,
+                                     unsigned home, unsigned most_blocks) {
+        const Span<Frame> room = frames.first(permitted(frames.size()));
+        size_t i = static_cast<size_t>(zone);
+        while (i > 0 && is_empty(static_cast<Zone>(i)))
+            --i;
+        size_t taken = 0;
+        for (unsigned n = 0; n < (HomeCount == 1 ? 1 : core_.homes_of_node()); ++n)
+            taken += take_some(room.subspan(taken, room.size() - taken), static_cast<Zone>(i),
+                               mobility, core_.nth_home(home, n), Reach::used_blocks, most_blocks);
+        if (taken != 0) watch();
         return taken;
     }
     // 2^order frames, naturally aligned. Error::out_of_frames, bad_argument (order too large for
@@ -93,10 +107,13 @@ class BasicFrameAllocator {
                                       Mobility mobility = Mobility::unmovable,
                                       Urgency urgency = Urgency::normal) {
         Frame frame;
-        if (order <= block_order && permits(uint64_t{1} << order, urgency) &&
-            take_hole(order, zone, mobility, frame)) {
-            watch();
-            return FrameRange(frame, FrameCount(uint64_t{1} << order));
+        if (order <= block_order && permits(uint64_t{1} << order, urgency)) {
+            const bool taken = order == block_order ? take_whole(zone, mobility, frame)
+                                                    : take_hole(order, zone, mobility, frame);
+            if (taken) {
+                watch();
+                return FrameRange(frame, FrameCount(uint64_t{1} << order));
+            }
         }
         return allocate_order_slowly(order, zone, mobility, urgency);
     }
@@ -161,6 +178,14 @@ class BasicFrameAllocator {
         }
         watch();
         return freed;
+    }
+    // Of frames that were given out, those that the next requests for single frames would be served
+    // with if they were given back, or others as good: they stay given out, and are moved to
+    // `next`, which has room for all; the others are moved to the front. How many were moved.
+    // `home`, `zone` and `mobility` are those of the requests. O(frames).
+    size_t pick_next(Span<Frame> frames, Zone zone, Mobility mobility, unsigned home, Frame* next) {
+        LockGuard guard(locks_[home].lock);
+        return core_.pick_next(frames, zone, home, mobility, next);
     }
     // False when the frame certainly was not given out. Takes no lock, so that an answer of true
     // says nothing of frames that others give back meanwhile. O(1).
@@ -293,22 +318,62 @@ class BasicFrameAllocator {
         const BasicFrameAllocator& frames_;
     };
 
+    bool is_empty(Zone zone) const {
+        unsigned home = 0;
+        while (home < HomeCount && core_.seems_empty(zone, home))
+            ++home;
+        return home == HomeCount;
+    }
+    // Asks homes by number: those of one node for frames of used blocks before any of them breaks a
+    // whole one, then those of the next. Until `take` says that it has all that it wants.
+    template <class Take>
+    bool ask_homes(Take take) {
+        const unsigned share = HomeCount == 1 ? 1 : core_.homes_of_node();
+        for (unsigned first = 0; first < HomeCount; first += share) {
+            const unsigned end = min(first + share, HomeCount);
+            for (unsigned n = share == 1 ? end : first; n < end; ++n)
+                if (take(n, Reach::used_blocks)) return true;
+            for (unsigned n = first; n < end; ++n)
+                if (take(n, Reach::all_blocks)) return true;
+        }
+        return false;
+    }
+    // Single frames of a zone and one home: how many.
+    size_t take_some(Span<Frame> room, Zone zone, Mobility mobility, unsigned home, Reach reach,
+                     unsigned most_blocks) {
+        if (core_.seems_empty(zone, home, reach)) return 0;
+        LockGuard guard(locks_[home].lock);
+        return core_.take_some(zone, home, mobility, reach, room.data(), room.size(), most_blocks);
+    }
     // 2^order frames, at most a block, from the first home that has them in the best zone that has
     // any frames: those of several may lie across the end of that zone, if it has none.
     bool take_hole(unsigned order, Zone zone, Mobility mobility, Frame& frame) {
         bool none_so_far = true;
         for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0 && (none_so_far || order == 0);) {
+            const Zone here = static_cast<Zone>(i);
+            const bool taken = ask_homes([&](unsigned home, Reach reach) {
+                if (core_.seems_empty(here, home, reach)) return false;
+                none_so_far = false;
+                LockGuard guard(locks_[home].lock);
+                if (reach == Reach::all_blocks) core_.keep_one_whole(here, home);
+                return core_.take_hole(here, home, order, mobility, reach, frame);
+            });
+            if (taken) return true;
+        }
+        return false;
+    }
+    // The same for a whole block, which has a way of its own: hardly more than a list's first.
+    bool take_whole(Zone zone, Mobility mobility, Frame& frame) {
+        for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;) {
+            bool none_so_far = true;
             for (unsigned home = 0; home < HomeCount; ++home) {
                 if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
+                none_so_far = false;
                 LockGuard guard(locks_[home].lock);
                 core_.keep_one_whole(static_cast<Zone>(i), home);
-                const bool taken =
-                    order == block_order
-                        ? core_.take_whole(static_cast<Zone>(i), home, mobility, frame)
-                        : core_.take_hole(static_cast<Zone>(i), home, order, mobility, frame);
-                if (taken) return true;
-                none_so_far = false;
+                if (core_.take_whole(static_cast<Zone>(i), home, mobility, frame)) return true;
             }
+            if (!none_so_far) break;
         }
         return false;
     }

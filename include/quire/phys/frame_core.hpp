@@ -53,14 +53,15 @@ class FrameCore {
 
     // Single frames of one zone from one home, up to `wanted` of them into `out`, from at most
     // `most_blocks` blocks. How many.
-    size_t take_some(Zone zone, unsigned home, Mobility mobility, Frame* out, size_t wanted,
-                     unsigned most_blocks = UINT32_MAX);
+    size_t take_some(Zone zone, unsigned home, Mobility mobility, Reach reach, Frame* out,
+                     size_t wanted, unsigned most_blocks = UINT32_MAX);
     // Lets the next request find a block that is free as a whole, if there is any in a fresh group.
     // Apart from the requests, so that these stay shallow.
     void keep_one_whole(Zone zone, unsigned home) { keep_one_whole(pool(zone, home)); }
     // 2^order frames, aligned, order at most block_order, of one zone from one home: the first of
     // them; false when there are none.
-    bool take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Frame& frame);
+    bool take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Reach reach,
+                   Frame& frame);
     // A block that is free as a whole, of one zone from one home: its first frame; false when there
     // is none. O(1).
     bool take_whole(Zone zone, unsigned home, Mobility mobility, Frame& frame);
@@ -70,18 +71,31 @@ class FrameCore {
     // Gives back frames of one home from the front of `frames`, up to the first that is another
     // home's or was not given out, or to `blocks_left` blocks, which is counted down. How many.
     size_t give_some(Span<const Frame> frames, unsigned home, unsigned& blocks_left);
+    // Of frames that were given out, those of one home's blocks that a request for single frames
+    // would be served from next, or others as good: moved to `next`, which has room for all. The
+    // others are moved to the front. How many were moved.
+    size_t pick_next(Span<Frame> frames, Zone zone, unsigned home, Mobility mobility,
+                     Frame* next) const;
     // The home that a frame belongs to; some home when it belongs to none. Needs no lock.
     unsigned home_of(Frame frame) const { return homes_ == 1 ? 0 : home_of_several(frame); }
     // The n-th home to ask on behalf of `home`, n below homes(). Needs no lock.
     unsigned nth_home(unsigned home, unsigned n) const { return order_[home][n]; }
     unsigned homes() const { return homes_; }
+    // Of those, how many a node has, where they can be shared out evenly. They follow one another.
+    unsigned homes_of_node() const { return 1u << share_order_; }
     // The home for a CPU of a node, CPUs of one node in turn. Needs no lock.
     unsigned home_for(unsigned cpu, Node node) const {
         return (unsigned{node} << share_order_) + (cpu & ((1u << share_order_) - 1));
     }
-    // Whether a pool has nothing to give, as it seems to whoever does not hold its lock.
+    // Whether a pool has nothing to give, or nothing within that reach, as it seems to whoever does
+    // not hold its lock.
     bool seems_empty(Zone zone, unsigned home) const {
         return pools_.empty() || pool(zone, home).seems_empty();
+    }
+    bool seems_empty(Zone zone, unsigned home, Reach reach) const {
+        if (pools_.empty()) return true;
+        const FramePool& here = pool(zone, home);
+        return reach == Reach::used_blocks ? here.seems_whole() : here.seems_empty();
     }
     // False when the frame certainly is none that was given out. Needs no lock.
     bool may_be_given_out(Frame frame) const { return block_given_out(frame.value()) != no_block; }
@@ -218,7 +232,8 @@ class FrameCore {
     void open_lowest(FramePool& pool);
 
     // frame_allocate.cpp: where frames are taken from
-    uint32_t find_block(const FramePool& pool, unsigned order, Mobility mobility) const;
+    static uint32_t find_block(const FramePool& pool, unsigned order, Mobility mobility,
+                               Reach reach);
     bool find_hole(unsigned order, Zone zone, const FrameConstraints& constraints, Found& found);
     Hole hole_in(uint32_t block, unsigned order) const;
     FrameRange take_from_hole(const Found& found, FrameCount count, Mobility mobility);

@@ -15,9 +15,9 @@ namespace quire {
 
 // When a frame that was given back is given out again.
 enum class Reuse : uint8_t {
-    // Not before it was back in its block. Frees are collected and go back a batch at a time,
-    // whatever is asked for meanwhile: memory stays whole, and use after free is noticed more
-    // often.
+    // When others have been. Frees are collected, whatever is asked for meanwhile, and go back to
+    // their blocks a batch at a time, but for those of blocks that the next batch would be taken
+    // from: memory stays whole, and use after free is noticed more often.
     delayed,
     // At once, the last one first: the fastest, since its lines are still in the cache. What a CPU
     // frees and asks for in turn never gets back to the blocks.
@@ -58,18 +58,23 @@ class DelayedMagazines {
 
     // False when there is none, or the limit does not permit it.
     bool take(const MagazineLimit& limit, Frame& frame) {
-        const size_t n = waiting_ - 1;
+        const size_t n = next_;
         if (!limit.permits(n)) return false;
-        waiting_ = n;
-        frame = out_[last_ - n];
+        frame = out_[n];
+        next_ = n + 1;
         return true;
     }
-    // Where a refill is written when there is none, and how many were.
+    // Where a refill is written when there is none, and that so many were.
     Span<Frame> room() { return out_; }
     void refilled(size_t frames) {
-        waiting_ = frames;
-        last_ = waiting_ - 1;
+        next_ = batch - frames;
+        if (next_ != 0) __builtin_memmove(out_ + next_, out_, frames * sizeof(Frame));
     }
+    bool none_waits() const { return next_ == batch; }
+    // Of those on their way back, those that nobody has looked at; and that all have been, and so
+    // many of them moved to the front of the room.
+    Span<Frame> unjudged() { return {back_ + judged_, returned_ - judged_}; }
+    void judged(size_t moved) { judged_ = returned_ -= moved; }
 
     // False when there is no room, or the limit does not permit it.
     bool put(const MagazineLimit& limit, Frame frame) {
@@ -83,17 +88,17 @@ class DelayedMagazines {
     Span<const Frame> surplus() const { return {back_, returned_}; }
     void drop_surplus(size_t gone) {
         returned_ -= gone;
-        for (size_t i = 0; i < returned_; ++i)
-            back_[i] = back_[i + gone];
+        judged_ -= judged_ < gone ? judged_ : gone;
+        __builtin_memmove(back_, back_ + gone, returned_ * sizeof(Frame));
     }
     // What else there is, and that it went.
-    Span<const Frame> rest() const { return {out_ + (last_ + 1 - waiting_), waiting_}; }
-    void drop_rest() { waiting_ = 0; }
+    Span<const Frame> rest() const { return {out_ + next_, batch - next_}; }
+    void drop_rest() { next_ = batch; }
 
   private:
-    size_t waiting_ = 0;
-    size_t last_ = 0;  // where the last one that was written stands
+    size_t next_ = batch;  // of those on their way out
     size_t returned_ = 0;
+    size_t judged_ = 0;  // so many of these, the oldest
     Frame out_[batch];
     Frame back_[batch];
 };
@@ -139,15 +144,16 @@ class StackMagazine {
     Frame frames_[2 * batch];
 };
 
-// Which frames lie in the magazines, roughly: a frame that is remembered here is worth looking for,
-// and most that lie there are remembered. Notices a second free of a frame for the price of a
-// comparison.
+// Which frames lie in the magazines and which were given out from there, roughly: a frame that is
+// said to be here is worth looking for, and most that are here are said to be. Notices a second
+// free of a frame for the price of a comparison, and knows the first one for the same.
 class RecentFrames {
   public:
-    bool remembers(Frame frame) const { return frames_[place(frame)] == low_part(frame); }
-    void remember(Frame frame) { frames_[place(frame)] = low_part(frame); }
-    // And whatever else was remembered in its place.
-    void forget(Frame frame) { frames_[place(frame)] = 0; }
+    bool is_given_out(Frame frame) const { return frames_[place(frame)] == low_part(frame); }
+    bool is_here(Frame frame) const { return frames_[place(frame)] == ~low_part(frame); }
+    // Whatever else was remembered in a frame's place is forgotten.
+    void went(Frame frame) { frames_[place(frame)] = low_part(frame); }
+    void came(Frame frame) { frames_[place(frame)] = ~low_part(frame); }
 
   private:
     static constexpr size_t places = 256;
@@ -156,7 +162,7 @@ class RecentFrames {
     }
     static constexpr uint32_t low_part(Frame frame) { return static_cast<uint32_t>(frame.value()); }
 
-    uint32_t frames_[places] = {};
+    uint32_t frames_[places] = {1};  // of frame 0 nothing is known either
 };
 
 template <Reuse reuse, size_t batch>

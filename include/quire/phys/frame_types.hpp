@@ -33,6 +33,10 @@ inline constexpr Frame dma_limit = frame_of(PhysicalAddress(uint64_t{16} << 20))
 enum class Mobility : uint8_t { unmovable, movable };
 inline constexpr size_t mobilities = 2;
 
+// How far a request goes for frames: blocks in use for its mobility, then one that is free as a
+// whole, which it breaks, then blocks in use for the other mobility.
+enum class Reach : uint8_t { used_blocks, all_blocks };
+
 // Whether a request may use the reserve that is kept for those who must not fail.
 enum class Urgency : uint8_t { normal, urgent };
 

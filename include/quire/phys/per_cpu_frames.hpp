@@ -38,10 +38,10 @@ class CpuCaller {
 // handlers allocate. `batch` frames at a time go from and to the blocks, fewer when they lie in
 // more than 10 of these: so no operation takes much longer than others.
 //
-// A frame freed a second time is refused at once when it is in its block, and mostly when it lies
-// in this CPU's magazines; when it lies in another's, or went back past this object meanwhile, only
-// once it comes back (late_refusals), and it may have been given out a second time by then.
-// CountedFrames, where used, notices all.
+// A frame freed a second time is refused at once when it went back to its block from here, and
+// mostly when it lies in this CPU's magazines. When it lies in another's, or this CPU gave it out
+// and it went back otherwise since the last drain, only once it comes back (late_refusals), and it
+// may have been given out a second time by then. CountedFrames, where used, notices all.
 template <class Frames, CpuPolicy Cpus, Reuse reuse = Reuse::delayed, size_t batch = 64>
 class PerCpuFrames {
   public:
@@ -71,7 +71,7 @@ class PerCpuFrames {
         Frame frame;
         if (!mine.frames.take(mine.limit, frame)) [[unlikely]]
             return allocate_slowly(mine);
-        mine.recent.forget(frame);
+        mine.recent.went(frame);
         return frame;
     }
     Result<Frame> allocate(Zone zone, Mobility mobility, Urgency urgency = Urgency::normal) {
@@ -100,10 +100,10 @@ class PerCpuFrames {
     Status free(Frame frame) {
         const typename Cpus::Pin pin;
         Magazines& mine = magazines(pin);
-        const bool suspect = !is_plainly_given_out(mine, frame) || mine.recent.remembers(frame);
-        if (suspect || !mine.frames.put(mine.limit, frame)) [[unlikely]]
+        const bool plain = mine.recent.is_given_out(frame) || is_plainly_given_out(mine, frame);
+        if (!plain || !mine.frames.put(mine.limit, frame)) [[unlikely]]
             return free_slowly(mine, frame);
-        mine.recent.remember(frame);
+        mine.recent.came(frame);
         return {};
     }
     Status free(const FrameRange& frames) { return frames_.free(frames); }
@@ -157,6 +157,7 @@ class PerCpuFrames {
     }
     // What is seen of a frame's word is kept for its neighbours, until frames are given back.
     bool is_plainly_given_out(Magazines& mine, Frame frame) const {
+        if (mine.recent.is_here(frame)) return false;
         if (mine.near.has(frame)) return true;
         mine.near = frames_.plainly_given_out_near(frame);
         return mine.near.has(frame);
@@ -174,37 +175,66 @@ class PerCpuFrames {
     // Others' request is answered, the magazine refilled.
     [[gnu::noinline, gnu::cold]] Result<Frame> allocate_slowly(Magazines& mine) {
         if (mine.limit.asked()) give_up(mine);
-        if (!take_batch(mine)) {
+        if (!take_next(mine)) {
+            // What this CPU keeps may do, before a whole block is broken.
             give_up(mine);
-            if (!take_batch(mine)) reclaim(mine);
-            if (mine.frames.rest().empty()) take_batch(mine);
+            if (!take_next(mine) && !take_batch(mine)) {
+                reclaim(mine);
+                take_batch(mine);
+            }
         }
         Frame frame;
         if (!mine.frames.take(mine.limit, frame)) return Failure{Error::out_of_frames, 1};
-        mine.recent.forget(frame);
+        mine.recent.went(frame);
         return frame;
     }
     // The frame is looked at closely, others' request is answered, room is made.
     [[gnu::noinline, gnu::cold]] Status free_slowly(Magazines& mine, Frame frame) {
         if (!frames_.may_be_given_out(frame)) return frames_.free(frame);
-        const bool back_already = mine.recent.remembers(frame) && holds(mine, frame);
+        const bool back_already = mine.recent.is_here(frame) && holds(mine, frame);
         if (back_already) return Failure{Error::already_free, frame.value()};
         if (mine.limit.asked()) give_up(mine);
         if (!mine.frames.put(mine.limit, frame)) {
-            give_surplus(mine);
+            if (const size_t turned = turn_round(mine)) mine.frames.refilled(turned);
+            if (mine.frames.surplus().size() > batch / 2) give_surplus(mine);
             if (!mine.frames.put(mine.limit, frame)) return frames_.free(frame);
         }
-        mine.recent.remember(frame);
+        mine.recent.came(frame);
         return {};
     }
-    bool take_batch(Magazines& mine) {
+    // Frames of used blocks, those first that are on their way back to such; whether there are any.
+    bool take_next(Magazines& mine) {
+        const size_t turned = turn_round(mine);
+        if (turned != 0 && !mine.frames.surplus().empty()) give_surplus(mine);
         const Span<Frame> room = mine.frames.room();
-        const size_t taken =
-            frames_.allocate_some(room, Zone::high, mobility_, mine.home, most_blocks);
-        for (const Frame frame : room.first(taken))
-            mine.recent.remember(frame);
-        mine.frames.refilled(taken);
-        return taken != 0;
+        if (turned == room.size()) return refilled(mine, turned, 0);
+        return refilled(
+            mine, turned,
+            frames_.allocate_from_used_blocks(room.subspan(turned, room.size() - turned),
+                                              Zone::high, mobility_, mine.home, most_blocks));
+    }
+    bool take_batch(Magazines& mine) {
+        return refilled(mine, 0,
+                        frames_.allocate_some(mine.frames.room(), Zone::high, mobility_, mine.home,
+                                              most_blocks));
+    }
+    bool refilled(Magazines& mine, size_t turned, size_t taken) {
+        for (const Frame frame : mine.frames.room().subspan(turned, taken))
+            mine.recent.came(frame);
+        mine.frames.refilled(turned + taken);
+        return turned + taken != 0;
+    }
+    // When none waits to go out, those on their way back that would be taken again next are moved
+    // to the front of the room for these: how many.
+    size_t turn_round(Magazines& mine) {
+        if constexpr (reuse == Reuse::delayed) {
+            if (!mine.frames.none_waits()) return 0;
+            const size_t moved = frames_.pick_next(mine.frames.unjudged(), Zone::high, mobility_,
+                                                   mine.home, mine.frames.room().data());
+            mine.frames.judged(moved);
+            return moved;
+        }
+        return 0;
     }
     void give_surplus(Magazines& mine, unsigned blocks = most_blocks) {
         mine.near = {};
@@ -216,6 +246,7 @@ class PerCpuFrames {
         give_surplus(mine, UINT32_MAX);
         mine.refused += frames_.free_some(mine.frames.rest());
         mine.frames.drop_rest();
+        mine.recent = RecentFrames();
         mine.limit.answer(Magazines::Magazines::capacity);
     }
     [[gnu::noinline]] void reclaim(Magazines& mine) {

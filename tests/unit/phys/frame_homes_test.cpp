@@ -142,6 +142,64 @@ TEST(FrameHomes, CpusOfANodeStartApart) {
     EXPECT_EQ(machine.frames.largest_free_run(), FrameCount(8 * group_frames - 1));
 }
 
+// What another home has left over is used before a whole block is broken, but for other nodes'.
+TEST(FrameHomes, NoneBreaksABlockWhileAnotherHasPartOfOne) {
+    HomesMachine<2> machine({{0, 4 * group_frames}});
+    Frame batch[64];
+    const auto take = [&](unsigned home, size_t count) {
+        return machine.frames.allocate_some({batch, count}, Zone::high, Mobility::unmovable, home);
+    };
+    ASSERT_EQ(take(1, 64), 64u);
+    const uint64_t block = batch[0].value() / block_frames;
+    const uint64_t whole = machine.frames.statistics().whole_blocks;
+    ASSERT_EQ(take(0, 64), 64u);
+    EXPECT_EQ(batch[0].value() / block_frames, block);
+    EXPECT_EQ(machine.frames.allocate().value().value() / block_frames, block);
+    EXPECT_EQ(machine.frames.allocate_order(5).value().first().value() / block_frames, block);
+    EXPECT_EQ(machine.frames.statistics().whole_blocks, whole);
+    // Who wants no block broken goes without when there is no other way.
+    const size_t left = block_frames - 64 - 64 - 1 - 32;
+    std::vector<Frame> rest(block_frames);
+    const auto take_used = [&] {
+        return machine.frames.allocate_from_used_blocks({rest.data(), rest.size()}, Zone::high,
+                                                        Mobility::unmovable, 0, UINT32_MAX);
+    };
+    EXPECT_EQ(take_used(), left);
+    EXPECT_EQ(take_used(), 0u);
+    EXPECT_EQ(machine.frames.statistics().whole_blocks, whole);
+}
+
+TEST(FrameHomes, NextInLineIsWhatWouldBeTakenAgain) {
+    HomesMachine<1> machine({{base, 512 * 4}});
+    // Block 0 is fuller than block 1; blocks 2 and 3 are whole.
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(base, 500)).ok());
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(base + 512, 100)).ok());
+    Frame frames[] = {Frame(base + 512 + 7), Frame(base + 3), Frame(base + 505), Frame(base + 4),
+                      Frame(7)};
+    Frame next[5];
+    const auto pick = [&](size_t count, Mobility mobility) {
+        return machine.frames.pick_next({frames, count}, Zone::high, mobility, 0, next);
+    };
+    // Not of an emptier block, free already, no memory.
+    ASSERT_EQ(pick(5, Mobility::unmovable), 2u);
+    EXPECT_EQ(next[0], Frame(base + 3));
+    EXPECT_EQ(next[1], Frame(base + 4));
+    EXPECT_EQ(frames[0], Frame(base + 512 + 7));
+    EXPECT_EQ(frames[1], Frame(base + 505));
+    EXPECT_EQ(frames[2], Frame(7));
+    // Blocks in use for the other kind are nobody's next.
+    frames[0] = Frame(base + 3);
+    EXPECT_EQ(pick(1, Mobility::movable), 0u);
+    // A block all of whose frames are given out would be the fullest; as full ones with larger
+    // holes would not.
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(base + 1024, 512)).ok());
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(base + 1536, 257)).ok());
+    frames[0] = Frame(base + 1024);
+    frames[1] = Frame(base + 1536);
+    ASSERT_EQ(pick(2, Mobility::unmovable), 1u);
+    EXPECT_EQ(next[0], Frame(base + 1024));
+}
+
 TEST(FrameHomes, SomeOfManyFrees) {
     HomesMachine<2> machine({{base, 2000}, {base + 100, 10, MemoryKind::reserved}});
     ASSERT_TRUE(machine.frames.allocate_at(run_of(base + 50, 50)).ok());

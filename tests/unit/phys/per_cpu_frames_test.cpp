@@ -166,6 +166,33 @@ TYPED_TEST(PerCpuFramesTest, NeighboursAreLookedAtAgainAfterADrain) {
     EXPECT_EQ(plain.free(), 512u);
 }
 
+// What a refill would take again goes out again without going back; all else goes back.
+TYPED_TEST(PerCpuFramesTest, FramesOfTheFullestBlocksTurnRound) {
+    if (this->at_once) GTEST_SKIP();
+    std::vector<Frame> taken = this->take(512);  // all of block 0
+    const uint64_t free = this->machine.free();
+    this->machine.take(base + 512, 100);
+    for (size_t i = 0; i < batch; ++i)
+        ASSERT_TRUE(this->frames.free(taken[i]).ok());
+    // None is waiting to go out: the oldest of those that came back is next.
+    EXPECT_EQ(this->frames.allocate().value(), taken[0]);
+    EXPECT_EQ(this->machine.free(), free - 100);
+    for (size_t i = 1; i < batch; ++i)
+        EXPECT_EQ(this->frames.allocate().value(), taken[i]);
+    // Frames of the block that has more free ones go back, as the magazine fills.
+    for (uint64_t frame = base + 512; frame < base + 512 + 3 * batch; ++frame)
+        ASSERT_TRUE(this->frames.free(Frame(frame)).ok());
+    EXPECT_GE(this->machine.free(), free - 100 + batch);
+}
+
+// A frame that this CPU gave out, and that went back otherwise, is known for free after a drain.
+TYPED_TEST(PerCpuFramesTest, WhatWasGivenOutIsForgottenByADrain) {
+    const Frame frame = this->frames.allocate().value();
+    ASSERT_TRUE(this->machine.frames.free(frame).ok());
+    this->frames.drain();
+    EXPECT_TRUE(fails_with(this->frames.free(frame), Error::already_free, frame.value()));
+}
+
 // One freed twice, the second time by another CPU, is found when both come back.
 TYPED_TEST(PerCpuFramesTest, FindsLateWhatTwoCpusFreed) {
     const Frame frame = this->frames.allocate().value();
