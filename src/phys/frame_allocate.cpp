@@ -140,14 +140,14 @@ Hole FrameCore::hole_in(uint32_t block, unsigned order) const {
     return table_.bits.data()[block].smallest_hole(order);
 }
 
-bool FrameCore::take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Reach reach,
-                          Frame& frame) {
+bool FrameCore::take_hole(Wanted wanted, unsigned home, unsigned order, Frame& frame) {
     if (pools_.empty()) return false;
-    const uint32_t block = find_block(pool(zone, home), order, mobility, reach);
+    const uint32_t block =
+        find_block(pool(wanted.zone, home), order, wanted.mobility, wanted.reach);
     if (block == no_block) return false;
     const Hole hole = hole_in(block, order);
     frame = sections_.frame(block, hole.first);
-    take_piece(block, hole.first, 1u << order, hole.order, mobility);
+    take_piece(block, hole.first, 1u << order, hole.order, wanted.mobility);
     return true;
 }
 

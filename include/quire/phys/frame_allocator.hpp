@@ -356,7 +356,7 @@ class BasicFrameAllocator {
                 none_so_far = false;
                 LockGuard guard(locks_[home].lock);
                 if (reach == Reach::all_blocks) core_.keep_one_whole(here, home);
-                return core_.take_hole(here, home, order, mobility, reach, frame);
+                return core_.take_hole({here, mobility, reach}, home, order, frame);
             });
             if (taken) return true;
         }

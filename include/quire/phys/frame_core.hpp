@@ -60,8 +60,7 @@ class FrameCore {
     void keep_one_whole(Zone zone, unsigned home) { keep_one_whole(pool(zone, home)); }
     // 2^order frames, aligned, order at most block_order, of one zone from one home: the first of
     // them; false when there are none.
-    bool take_hole(Zone zone, unsigned home, unsigned order, Mobility mobility, Reach reach,
-                   Frame& frame);
+    bool take_hole(Wanted wanted, unsigned home, unsigned order, Frame& frame);
     // A block that is free as a whole, of one zone from one home: its first frame; false when there
     // is none. O(1).
     bool take_whole(Zone zone, unsigned home, Mobility mobility, Frame& frame);

@@ -37,6 +37,13 @@ inline constexpr size_t mobilities = 2;
 // whole, which it breaks, then blocks in use for the other mobility.
 enum class Reach : uint8_t { used_blocks, all_blocks };
 
+// Which frames will do for a request. One word, as it is passed on deep in the stack.
+struct Wanted {
+    Zone zone;
+    Mobility mobility;
+    Reach reach;
+};
+
 // Whether a request may use the reserve that is kept for those who must not fail.
 enum class Urgency : uint8_t { normal, urgent };
 
