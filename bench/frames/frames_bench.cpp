@@ -336,6 +336,7 @@ void add_all(const Effort& effort) {
     const auto for_each = [&](auto add_one) { for_each_subject(add_one); };
     for_each([&]<Subject S>() { add_steady<S>(effort); });
     for_each([&]<Subject S>() { add_pairs<S>(effort); });
+    add_pairs_of_order<Floor, block_frames_order>(effort);
     for_each([&]<Subject S>() { add_bulk<S>(effort); });
     for_each([&]<Subject S>() { add_threads<S>(effort); });
     for_each([&]<Subject S>() { add_latency<S>(effort); });

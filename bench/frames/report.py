@@ -5,10 +5,11 @@ and the targets beside them.
 
 Subjects: quire (magazines for each CPU, delayed reuse), quire lifo (reuse at once), quire+homes
 (blocks of its own for each of two CPUs), quire alone (one CPU, no lock), quire+lock (no magazines);
-a textbook buddy with a lock, and with a magazine for each CPU; the tutorial's bitmap; and empty,
-which is what the loops cost. Times are nanoseconds, the least and the median of the repetitions;
-ratios are of the least, to buddy+lock. Instructions are counted by valgrind, where it is installed.
-What two threads do together tells nothing on a machine that has other work.
+a textbook buddy with a lock, and with a magazine for each CPU; the tutorial's bitmap; empty, which
+is what the loops cost; and for pairs of order 9 the floor: a compare-and-exchange on a block's
+header for the get, and one for the put. Times are nanoseconds, the least and the median of the
+repetitions; ratios are of the least, to buddy+lock. Instructions are counted by valgrind, where it
+is installed. What two threads do together tells nothing on a machine that has other work.
 """
 
 import argparse

@@ -61,7 +61,7 @@ TARGETS += [
 OTHERS = {
     ("steady", "lifo"): "LLFree 60-69, floor 1.4",
     ("pairs", "order 0, 50 % full"): "LLFree 60-69, floor 1.4",
-    ("pairs", "order 9, 50 % full"): "LLFree 79-82, floor 8",
+    ("pairs", "order 9, 50 % full"): "LLFree 79-82",
     ("bulk", "order 0 get"): "LLFree 33-41, floor 0.7",
     ("bulk", "order 0 put in order"): "LLFree 29-32, floor 0.7",
     ("bulk", "order 9 get"): "LLFree 51-60, floor 8",
