@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "quire/heap/define_operator_new.hpp"
+#include "quire/heap/heap.hpp"
 #include "quire/heap/region_page_source.hpp"
 
 namespace {

@@ -2,7 +2,7 @@
 // Global operator new and delete, in all their forms, over a Quire heap. Opt in by including this
 // in exactly one source of the kernel, which also says which heap it is:
 //
-//     #include "quire/heap/define_operator_new.hpp"
+//     #include "quire/heap/define_operator_new.hpp"  // and the heap's own header
 //     quire::HeapRef quire_operator_new_heap() { return my_heap; }
 //
 // The forms that must not return null hand a report to the heap's platform when memory runs out;
