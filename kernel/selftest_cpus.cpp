@@ -52,11 +52,9 @@ bool no_cpu_sees_a_stale_page(KernelMemory& memory) {
 bool no_cpu_sees_another_space(KernelMemory& memory) {
     const auto outcome = race_in_spaces(memory, space_turns / machine::cpu_count(), seed);
     if (!outcome.ok()) return outcome.error() == Error::unsupported;
-    print(
-        "# %u switches among spaces %s PCIDs: %u maps, %u looks at mapped pages, %u at unmapped "
-        "ones, %u stale\n",
-        outcome->switches, machine::has_pcids() ? "with" : "without", outcome->maps,
-        outcome->looks_at_mapped, outcome->looks_at_unmapped, outcome->stale);
+    print("# %u switches of spaces, %s PCIDs: %u maps, %u + %u looks, %u stale\n",
+          outcome->switches, machine::has_pcids() ? "with" : "no", outcome->maps,
+          outcome->looks_at_mapped, outcome->looks_at_unmapped, outcome->stale);
     return outcome->all_well() && outcome->maps > 0 && outcome->maps == outcome->unmaps &&
            outcome->switches > 0;
 }

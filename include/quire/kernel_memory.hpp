@@ -90,6 +90,8 @@ class KernelMemory {
     // Where page tables' frames come from: those that the reach can show.
     FrameSource table_frames() { return FrameSource(tables_from_); }
     TableReach reach() const { return reach_; }
+    // Whether the kernel's range has become one that further roots can have (share_kernel).
+    bool kernel_is_shared() const { return kernel_is_shared_; }
     // For the SpaceParts of further spaces.
     ShownFrames direct_map() const;
 
@@ -132,6 +134,7 @@ class KernelMemory {
 
   protected:
     TableReach reach_;
+    bool kernel_is_shared_ = false;
     const MemoryMap* map_ = nullptr;
     const KernelLayout* layout_ = nullptr;
     PageTable* table_ = nullptr;

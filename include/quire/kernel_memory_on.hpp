@@ -212,6 +212,7 @@ template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 Status KernelMemoryOn<Format, Cpu, Reach>::share_kernel(TlbInvalidator& tlb) {
     auto shared = format_table_->share(layout_->kernel);
     if (!shared.ok()) return shared.failure();
+    kernel_is_shared_ = true;
     shared->spend(tlb);
     return {};
 }

@@ -37,13 +37,12 @@ class Managers {
         Memory memory;
         quire::Late<typename Memory::Table> tables[most_spaces];
         Format format{};  // of those
-        bool shares = false;
 
         quire::Result<quire::PageTable*> make(unsigned number) override {
-            const quire::Status shared =
-                shares ? quire::Status() : memory.share_kernel(smp::invalidator());
+            const quire::Status shared = memory.kernel_is_shared()
+                                             ? quire::Status()
+                                             : memory.share_kernel(smp::invalidator());
             if (!shared.ok()) return shared.failure();
-            shares = true;
             tables[number].make(memory.access(), format);
             const quire::Status created = memory.create_beside(*tables[number]);
             if (created.ok()) return static_cast<quire::PageTable*>(&*tables[number]);

@@ -26,6 +26,17 @@ bool NaiveSpace::overlaps(uintptr_t first, uintptr_t end) const {
     });
 }
 
+bool NaiveSpace::shows_with_other_type(uint64_t first_frame, uint64_t count,
+                                       MemoryType type) const {
+    for (const auto& [first, region] : regions_) {
+        const bool shown = region.backing == Backing::frames &&
+                           region.first_frame < first_frame + count &&
+                           first_frame < region.first_frame + region.pages.size();
+        if (shown && region.attributes.type != type) return true;
+    }
+    return false;
+}
+
 void NaiveSpace::insert(NaiveRegion region) {
     owned_pages_ += region.present_pages();
     const uintptr_t first = region.first;

@@ -43,6 +43,8 @@ class NaiveSpace {
     // The region whose pages or guards include a page; null when none does.
     NaiveRegion* find(uintptr_t page);
     bool overlaps(uintptr_t first, uintptr_t end) const;
+    // Whether a region shows one of the frames, and with another memory type.
+    bool shows_with_other_type(uint64_t first_frame, uint64_t count, MemoryType type) const;
     void insert(NaiveRegion region);
     // Takes pages [first, end) out of the region that holds them all.
     void remove(uintptr_t first, uintptr_t end);

@@ -156,10 +156,14 @@ StepOutcome SpaceModel::map_frames(Random& random, std::string& told) {
     if (device) options.attributes.type = types[random.below(4)];
     told = "space: map " + std::to_string(frames.count().value()) + " frames from " +
            std::to_string(frames.first().value());
+    const bool contradicted = naive_.shows_with_other_type(
+        frames.first().value(), frames.count().value(), options.attributes.type);
     const Result<PageRange> got = space().map(frames, options);
+    if (got.ok() && contradicted) fail("frames with two memory types: " + told);
     if (!got.ok()) {
         told += std::string(" -> ") + to_string(got.error());
         if (!device) frames_.let_go(frames);
+        if (contradicted && got.error() == Error::in_use) return StepOutcome::refused;
         if (!(options.placement.fixed && got.error() == Error::already_mapped)) {
             allow_refusal(got.error(), 0, told);
         }
