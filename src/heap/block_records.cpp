@@ -45,7 +45,7 @@ Status BlockRecords::start(PageSource& pages, size_t most) {
 void BlockRecords::stop() {
     if (!started()) return;
     undo_reserve(records_, records_bytes_);
-    undo_reserve(buckets_, buckets_bytes_);
+    undo_reserve(static_cast<void*>(buckets_), buckets_bytes_);
     records_ = nullptr;
     free_ = nullptr;
     records_committed_ = high_water_ = size_ = 0;
