@@ -8,7 +8,6 @@ Result<void*> HeapCore::try_allocate_for(CpuBlocks& cpu, size_t bytes, size_t al
                                          Fill fill) {
     if (!started()) return Failure{Error::bad_argument};
     if (alignment == 0) alignment = natural_alignment(bytes);
-    if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
     welcome(cpu);
     const unsigned size_class = class_of(bytes, alignment);
     void* block = nullptr;

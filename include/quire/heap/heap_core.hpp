@@ -81,7 +81,7 @@ class HeapCore {
     void open_pages() { pages_.open(); }
     // As allocate_for, of what is at hand, between CPUs, or in spans with memory. A cell of the
     // class, or out_of_memory; never after a search. Pages should be closed. An alignment of zero
-    // means the natural one.
+    // means the natural one; others must be powers of two.
     Result<void*> try_allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill);
     // Whether something was put off while pages were closed; settle does it, as far as the page
     // source lets it.

@@ -89,7 +89,6 @@ class PerCpuHeap {
         if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
         // Every block is aligned so.
         if (alignment <= heap_internal::granule) return allocate(bytes);
-        if (!in_thread()) return Failure{Error::busy, bytes};
         return allocate_slowly(bytes, alignment, Fill::none);
     }
     Result<void*> allocate_zeroed(size_t bytes) {
