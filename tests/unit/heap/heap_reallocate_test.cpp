@@ -242,6 +242,28 @@ TEST_F(HeapReallocateTest, FailsToGrowInPlaceWhenPagesRunOut) {
     expect_valid();
 }
 
+// A medium block needs more of the heap's books as well when it grows where it stands.
+TEST(HeapReallocate, AMediumBlockThatCannotGrowLeavesTheBooksAsTheyWere) {
+    HostPageSource pages;
+    ThrowingPlatform platform;
+    Heap heap;
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::none;
+    ASSERT_TRUE(heap.start(pages, platform, options).ok());
+    void* const block = heap.allocate(size_t{512} << 10).value();
+    const HeapState before(heap, pages);
+    for (size_t more = 1; more <= 8; ++more) {
+        pages.limit_pages(pages.committed_bytes() / page_size + more);
+        EXPECT_EQ(heap.reallocate(block, size_t{1} << 20).error(), Error::out_of_memory);
+        EXPECT_TRUE(HeapState(heap, pages) == before) << more;
+    }
+    EXPECT_TRUE(heap.validate().ok());
+    pages.limit_pages(SIZE_MAX);
+    EXPECT_EQ(heap.reallocate(block, size_t{1} << 20).value(), block);
+    heap.free(block);
+    heap.stop();
+}
+
 TEST_F(HeapReallocateTest, ABlockWhoseRangeCannotGoBackDoesNotMove) {
     unsigned char* block = filled(100 * page_size);
     allocate(100);
