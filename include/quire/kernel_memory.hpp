@@ -46,8 +46,10 @@ struct FixedMapping {
 struct KernelLayout {
     PageRange kernel;      // where regions go, wherever nothing else is; without the slots below
     PageRange direct_map;  // TableReach::direct: RAM from frame 0, as far as it fits
-    PageRange metadata;    // room for the frame allocator's books: see BasicFrameAllocator
-    PageRange windows;     // for windows; at least 17 pages, all decided about by one leaf table
+    // Room for the frame allocator's books (see BasicFrameAllocator); and, as far as it goes, for
+    // two bytes for each frame that a page table may have (see TableWords): 1 MiB more for 2 GiB.
+    PageRange metadata;
+    PageRange windows;  // for windows; at least 17 pages, all decided about by one leaf table
     // TableReach::recursive: entries of the root, see RecursiveSlot.
     unsigned self_slot = 0;
     unsigned foreign_slot = 0;
@@ -120,13 +122,17 @@ class KernelMemory {
     [[gnu::noinline]] Status watch_frames(const KernelParts& parts);
     // How many frames, from frame 0 up, the direct map has room for; none without one.
     FrameCount shown_frames(const KernelParts& parts) const;
+    // Those among which all frames for tables are: the reach can show them.
+    FrameRange table_hull(const KernelParts& parts) const;
 
     struct TableFrames {  // as a FrameSource: frames that the reach can show
         FrameAllocator* frames;
         Zone zone;
+        TableWords words;
         Result<Frame> allocate_frame() { return frames->allocate(zone); }
         Result<Frame> allocate_frame_up_to(Frame highest);
         Status free_frame(Frame frame) { return frames->free(frame); }
+        TableWords table_words() const { return words; }
     };
 
   private:
@@ -156,6 +162,8 @@ class KernelMemory {
     };
     Late<HeapPressure> pressure_;
     PageRange metadata_;
+    PageCount words_pages_;  // at its end, for
+    FrameRange counted_tables_;
     PageRange windows_;
     FrameCount boot_table_frames_;
     alignas(Region) unsigned char first_nodes_[16 * sizeof(Region)] = {};

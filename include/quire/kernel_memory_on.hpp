@@ -142,11 +142,7 @@ Status KernelMemoryOn<Format, Cpu, Reach>::start(const KernelParts& parts, const
 template <PagingFormat Format, PagingCpu Cpu, TableReach Reach>
 Status KernelMemoryOn<Format, Cpu, Reach>::build(const KernelParts& parts, const Format& format,
                                                  const BootWindow<Format>& boot_window) {
-    // Tables must come from frames that the reach can show later.
-    const FrameRange reachable = Reach == TableReach::direct
-                                     ? FrameRange(Frame(0), shown_frames(parts))
-                                     : parts.map.usable_hull();
-    boot_frames_.make(parts.map, reachable);
+    boot_frames_.make(parts.map, table_hull(parts));
     const VirtualAddress entries = parts.layout.view.address(boot_window.entries);
     boot_access_.make(WindowPlace{boot_window.pages, entries}, cpu_, parts.layout.view, format);
     boot_table_.make(*boot_access_, format);

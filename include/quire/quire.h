@@ -100,7 +100,7 @@ struct quire_start {
     /* Where things go in the kernel's half of the address space; ends included. */
     uintptr_t kernel_first, kernel_last;
     uintptr_t direct_map_first, direct_map_last;    /* QUIRE_REACH_DIRECT only */
-    uintptr_t metadata_first, metadata_last;        /* 1 MiB serves 4 GiB of RAM */
+    uintptr_t metadata_first, metadata_last;        /* 1 MiB serves 4 GiB of RAM; 2 more are used */
     uintptr_t windows_first, windows_last;          /* 4 MiB, aligned */
     unsigned self_slot, foreign_slot, scratch_slot; /* QUIRE_REACH_RECURSIVE only */
 

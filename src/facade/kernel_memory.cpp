@@ -129,6 +129,12 @@ Status KernelMemory::map_direct(PageTable& table, const KernelParts& parts) {
     return {};
 }
 
+FrameRange KernelMemory::table_hull(const KernelParts& parts) const {
+    const FrameRange usable = parts.map.usable_hull();
+    if (reach_ != TableReach::direct) return usable;
+    return usable.intersection(FrameRange(Frame(0), shown_frames(parts)));
+}
+
 Status KernelMemory::map_metadata(PageTable& table, BootFrames& boot, const KernelParts& parts) {
     const Bytes wanted = FrameAllocator::metadata_bytes(parts.map);
     const Result<PageCount> count = pages_for(wanted);
@@ -136,7 +142,14 @@ Status KernelMemory::map_metadata(PageTable& table, BootFrames& boot, const Kern
     if (*count > parts.layout.metadata.count()) {
         return Failure{Error::out_of_address_space, wanted.value()};
     }
-    metadata_ = parts.layout.metadata.prefix(*count);
+    constexpr uint64_t words_per_page = page_size / sizeof(uint16_t);
+    const FrameRange tables = table_hull(parts);
+    const uint64_t room = (parts.layout.metadata.count() - *count).value();
+    words_pages_ = PageCount(static_cast<uintptr_t>(
+        min((tables.count().value() + words_per_page - 1) / words_per_page, room)));
+    counted_tables_ = tables.prefix(
+        min(tables.count(), FrameCount(uint64_t{words_pages_.value()} * words_per_page)));
+    metadata_ = parts.layout.metadata.prefix(*count + words_pages_);
     for (const Page page : metadata_) {
         const Result<Frame> frame = boot.allocate_frame();
         if (!frame.ok()) return frame.failure();
@@ -179,13 +192,16 @@ Status KernelMemory::adopt_fixed(const KernelParts& parts) {
 
 Status KernelMemory::start_frames(const KernelParts& parts, BootFrames& boot) {
     boot_table_frames_ = boot.given_frames() - as_frames(metadata_.count());
+    const PageCount books = metadata_.count() - words_pages_;
     const Span<unsigned char> metadata(
         parts.layout.view.pointer<unsigned char>(address_of(metadata_.first())),
-        static_cast<size_t>(bytes_of(metadata_.count()).value()));
+        static_cast<size_t>(bytes_of(books).value()));
     const Status started = frames_.make().start(boot, metadata, Frame(shown_frames(parts).value()));
     if (!started.ok()) return started;
     // A table must lie where the reach can show it; everything else takes the most plentiful.
-    tables_from_ = {&*frames_, reach_ == TableReach::direct ? Zone::direct : Zone::high};
+    auto* const words = parts.layout.view.pointer<uint16_t>(address_of(metadata_.first() + books));
+    tables_from_ = {&*frames_, reach_ == TableReach::direct ? Zone::direct : Zone::high,
+                    TableWords{counted_tables_, words}};
     table_->set_frame_source(table_frames());
     return {};
 }

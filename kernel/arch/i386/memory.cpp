@@ -34,14 +34,14 @@ constexpr unsigned scratch_slot = 1021;
 //   0xc0000000  the image, where it is linked; the text screen; regions
 //   0xd0000000  the direct map: the first 512 MiB of RAM
 //   0xf0000000  regions
-//   0xfec00000  the frame allocator's books
+//   0xfe800000  the frame allocator's books, and words of page tables
 //   0xff000000  windows
 //   0xff400000  three slots for the recursive mapping
 constexpr KernelLayout make_layout() {
     KernelLayout layout;
     layout.kernel = pages_between(0xC0000000, 0xFF3FFFFF);
     layout.direct_map = pages_between(0xD0000000, 0xEFFFFFFF);
-    layout.metadata = pages_between(0xFEC00000, 0xFEFFFFFF);
+    layout.metadata = pages_between(0xFE800000, 0xFEFFFFFF);
     layout.windows = pages_between(0xFF000000, 0xFF3FFFFF);
     layout.self_slot = self_slot;
     layout.foreign_slot = foreign_slot;

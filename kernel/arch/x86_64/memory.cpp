@@ -21,7 +21,7 @@ constexpr unsigned scratch_slot = 258;
 //   0xffff800000000000  with four levels: three slots for the recursive mapping
 //   0xffff820000000000  regions
 //   0xffff900000000000  the direct map: the first 64 TiB of RAM
-//   0xffffd00000000000  the frame allocator's books
+//   0xffffd00000000000  the frame allocator's books, and words of page tables
 //   0xffffd08000000000  windows
 //   0xffffffff80100000  the image, where it is linked
 //   0xffffffffffc00000  the boot mapping's window, and nothing afterwards

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -79,6 +80,81 @@ TEST_P(KernelMemoryTest, EveryFrameInUseIsAccountedFor) {
     EXPECT_EQ(counters.total.value() - counters.free.value(),
               memory.table().table_frames().value() + memory.metadata_frames().value() +
                   heap_pages + node_pages);
+}
+
+// Live entries of a leaf table of the kernel's, as the simulated RAM has them.
+size_t live_entries(BootedMachine& booted, uint64_t table) {
+    const auto* const entries = booted.ram().as<uint32_t>(table << page_shift);
+    return static_cast<size_t>(std::count_if(entries, entries + X86_32::entries,
+                                             [](uint32_t entry) { return entry != 0; }));
+}
+// The numbers of the frames that the root leads to, but for large pages and the root itself.
+std::vector<uint64_t> leaf_tables(BootedMachine& booted) {
+    const uint64_t root = booted.memory().table().root().value();
+    const auto* const entries = booted.ram().as<uint32_t>(root << page_shift);
+    std::vector<uint64_t> tables;
+    for (size_t index = 0; index < X86_32::entries; ++index) {
+        const bool leads_to_table = (entries[index] & 0x81) == 1;
+        const uint64_t frame = entries[index] >> page_shift;
+        if (leads_to_table && frame != root) tables.push_back(frame);
+    }
+    return tables;
+}
+
+// So that an emptied table is known to be empty without a look into it.
+TEST_P(KernelMemoryTest, TablesAreCountedFromTheBootOn) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    KernelMemory& memory = booted.memory();
+    ASSERT_TRUE(memory.space().allocate(PageCount(3)).ok());
+    const TableWords words = memory.table_frames().table_words();
+    const std::vector<uint64_t> tables = leaf_tables(booted);
+    EXPECT_GE(tables.size(), 4U);
+    for (const uint64_t table : tables) {
+        const uint16_t* const word = words.word_of(Frame(table));
+        ASSERT_NE(word, nullptr) << table;
+        EXPECT_EQ(*word & 0x7fff, live_entries(booted, table)) << table;
+    }
+    EXPECT_TRUE(memory.table().validate().ok());
+    uint16_t* const word = words.word_of(Frame(tables.front()));
+    ++*word;
+    EXPECT_EQ(memory.table().validate().error(), Error::corrupted);
+    --*word;
+    // Each frame that may become a table has a word, and no other has its bytes.
+    const PageRange metadata = booted.layout().metadata;
+    EXPECT_EQ(words.frames.last(), memory.map().usable_hull().last());
+    const auto last = reinterpret_cast<uintptr_t>(words.word_of(words.frames.last()));
+    const auto first = reinterpret_cast<uintptr_t>(words.words);
+    const AddressView view = booted.layout().view;
+    const auto begin =
+        reinterpret_cast<uintptr_t>(view.pointer<unsigned char>(address_of(metadata.first())));
+    EXPECT_GE(first, begin + FrameAllocator::metadata_bytes(memory.map()).value());
+    EXPECT_LT(last + 1, begin + memory.metadata_frames().value() * page_size);
+}
+
+TEST_P(KernelMemoryTest, TablesAreCountedAsFarAsTheMetadataHasRoom) {
+    const PageCount books =
+        *pages_for(FrameAllocator::metadata_bytes(BootedMachine(shape(64 << 20)).map()));
+    {
+        BootedMachine booted(shape(64 << 20));
+        booted.layout().metadata = booted.layout().metadata.prefix(books);
+        ASSERT_TRUE(booted.start().ok());
+        EXPECT_TRUE(booted.memory().table_frames().table_words().frames.empty());
+        EXPECT_EQ(booted.memory().metadata_frames(), as_frames(books));
+    }
+    BootedMachine booted(shape(64 << 20));
+    booted.layout().metadata = booted.layout().metadata.prefix(books + PageCount(1));
+    ASSERT_TRUE(booted.start().ok());
+    const TableWords words = booted.memory().table_frames().table_words();
+    EXPECT_EQ(words.frames.count(), FrameCount(page_size / 2));
+    EXPECT_EQ(words.word_of(words.frames.last() + FrameCount(1)), nullptr);
+    // Those without are looked into.
+    const auto pages = booted.memory().space().allocate(PageCount(2048));
+    ASSERT_TRUE(pages.ok());
+    const FrameCount tables = booted.memory().table().table_frames();
+    ASSERT_TRUE(booted.memory().space().unmap(*pages).ok());
+    EXPECT_LT(booted.memory().table().table_frames(), tables);
+    EXPECT_TRUE(booted.memory().table().validate().ok());
 }
 
 TEST_P(KernelMemoryTest, NothingOfTheBootMappingIsLeft) {
