@@ -15,7 +15,6 @@ constexpr char region_name[] = "device memory";
 
 Result<FrameRange> DeviceMemory::allocate_frames(const DeviceRequest& request) {
     const uint64_t frames = (request.bytes >> page_shift) + (request.bytes % page_size != 0);
-    if (frames == 0) return Failure{Error::zero_size};
     if (!is_power_of_two(request.alignment)) return Failure{Error::misaligned, request.alignment};
     if ((request.boundary & (request.boundary - 1)) != 0) {
         return Failure{Error::misaligned, request.boundary};

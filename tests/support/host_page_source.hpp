@@ -39,6 +39,11 @@ class HostPageSource final : public PageSource {
     size_t committed_bytes() const { return committed_pages_ * page_size; }
     size_t reserved_bytes() const { return reserved_bytes_; }
     size_t reservations() const { return reservations_.size(); }
+    template <class Visit>
+    void for_each_reservation(Visit visit) const {
+        for (const auto& [base, reservation] : reservations_)
+            visit(reinterpret_cast<void*>(base));
+    }
     size_t calls() const { return calls_; }
     // Calls that broke the contract of PageSource; a test expects none.
     size_t breaches() const { return breaches_; }

@@ -92,7 +92,6 @@ class PerCpuHeap {
         return allocate_slowly(bytes, alignment, Fill::none);
     }
     Result<void*> allocate_zeroed(size_t bytes) {
-        if (!in_thread()) return Failure{Error::busy, bytes};
         return allocate_slowly(bytes, 0, Fill::zero);
     }
     Result<void*> reallocate(void* block, size_t bytes) {

@@ -105,6 +105,7 @@ TEST_F(DeviceMemoryTest, RefusesWhatMakesNoSense) {
     EXPECT_EQ(devices_->allocate({.bytes = 1, .alignment = 3}).error(), Error::misaligned);
     EXPECT_EQ(devices_->allocate({.bytes = 1, .alignment = 0}).error(), Error::misaligned);
     EXPECT_EQ(devices_->allocate({.bytes = 1, .boundary = 12288}).error(), Error::misaligned);
+    EXPECT_EQ(devices_->allocate({.bytes = 1, .boundary = 4097}).error(), Error::misaligned);
     EXPECT_EQ(devices_->allocate({.bytes = 8192, .boundary = 4096}).error(), Error::bad_argument);
     EXPECT_EQ(devices_->allocate({.bytes = 1, .boundary = 1024}).error(), Error::bad_argument);
     EXPECT_EQ(devices_->allocate({.bytes = 1, .highest = PhysicalAddress(4094)}).error(),

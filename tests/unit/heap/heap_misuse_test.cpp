@@ -105,6 +105,21 @@ TEST_F(HeapMisuseTest, DoubleFreeOfLargeBlocksIsRememberedForAWhile) {
         expect_misuse(block, Error::already_free, "freed twice");
 }
 
+TEST_F(HeapMisuseTest, DoubleFreeOfARangeThatIsKeptIsKnownAsLongAsItIsKept) {
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::none;
+    options.cached_bytes = size_t{8} << 20;
+    heap_.stop();
+    start(options);
+    unsigned char* const kept = allocate(size_t{2} << 20);
+    heap_.free(kept);
+    // More frees than are remembered, of ranges that are too large to keep.
+    for (int i = 0; i < 40; ++i)
+        heap_.free(allocate(size_t{16} << 20));
+    ASSERT_TRUE(pages_.is_committed(kept));
+    expect_misuse(kept, Error::already_free, "freed twice");
+}
+
 TEST_F(HeapMisuseTest, ForeignPointers) {
     allocate(100);
     unsigned char* block = allocate(100000);

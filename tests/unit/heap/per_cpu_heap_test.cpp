@@ -127,6 +127,25 @@ TEST_F(PerCpuHeapTest, CallsOfThePageSourceAreFew) {
     EXPECT_EQ(pages_.calls(), calls);
 }
 
+TEST(PerCpuHeapStartTest, NothingComesFromAHeapThatHasNotStarted) {
+    Heap heap;
+    heap_internal::CpuBlocks blocks;
+    PerCpuHeap<Heap, TurnedCpus>::Slot slot;
+    PerCpuHeap<Heap, TurnedCpus> front(heap, Span(&slot, 1));
+    EXPECT_EQ(front.try_allocate(64).failure(), Failure{Error::bad_argument});
+    EXPECT_EQ(front.allocate(64).failure(), Failure{Error::bad_argument});
+    const auto none = heap_internal::Fill::none;
+    EXPECT_EQ(heap.allocate_aligned_for(blocks, 64, 16, none).failure(),
+              Failure{Error::bad_argument});
+}
+
+TEST_F(PerCpuHeapTest, AlignmentsArePowersOfTwo) {
+    heap_internal::CpuBlocks blocks;
+    const auto none = heap_internal::Fill::none;
+    EXPECT_EQ(heap_.allocate_aligned_for(blocks, 64, 48, none).failure(),
+              (Failure{Error::bad_argument, 48}));
+}
+
 TEST_F(PerCpuHeapTest, EveryBadFreeIsRefused) {
     for (size_t bytes : {size_t{1}, size_t{64}, size_t{1000}, size_t{5000}, size_t{30000}}) {
         unsigned char* keep = allocate(bytes);

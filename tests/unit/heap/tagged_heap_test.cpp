@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
@@ -295,6 +296,44 @@ TEST_F(HeapTest, AWalkShowsEveryLiveBlock) {
     platform.lines.clear();
     EXPECT_EQ(report_leaks(heap_, platform), 0u);
     EXPECT_TRUE(platform.lines.empty());
+}
+
+// A word of the object that holds the value.
+template <class Object>
+uintptr_t& word_of(Object& object, uintptr_t value) {
+    auto* const words = reinterpret_cast<uintptr_t*>(&object);
+    uintptr_t* const found = std::find(words, words + sizeof(object) / sizeof(*words), value);
+    EXPECT_NE(found, words + sizeof(object) / sizeof(*words));
+    return *found;
+}
+
+TEST_F(TaggedHeapTest, ValidateFindsWhatDoesNotAgree) {
+    void* const block = tagged_.allocate(12345, files_).value();
+    ASSERT_TRUE(tagged_.validate().ok());
+    {
+        uintptr_t& of_tag = word_of(files_, 12345);
+        ++of_tag;
+        EXPECT_EQ(tagged_.validate().failure(),
+                  (Failure{Error::corrupted, reinterpret_cast<uintptr_t>(&files_)}));
+        --of_tag;
+    }
+    {
+        uintptr_t& sum = word_of(tagged_, 12345);
+        ++sum;
+        EXPECT_EQ(tagged_.validate().failure(), (Failure{Error::corrupted, 12345}));
+        --sum;
+    }
+    BlockRecord* record = nullptr;
+    record_pages_.for_each_reservation([&](void* base) {
+        auto* const first = static_cast<BlockRecord*>(base);
+        if (first->address == block) record = first;
+    });
+    ASSERT_NE(record, nullptr);
+    record->address = pointer(0x1000);  // whose bucket is another
+    EXPECT_EQ(tagged_.validate().failure(), Failure{Error::corrupted});
+    record->address = block;
+    EXPECT_TRUE(tagged_.validate().ok());
+    tagged_.free(block);
 }
 
 }  // namespace

@@ -181,9 +181,11 @@ TEST_F(SelfLinkTest, IsPassedOverAndLeftAlone) {
     ASSERT_TRUE(table().link_self(800).ok());
     EXPECT_EQ(table().link_self(800).failure(), (Failure{Error::already_mapped, 800 * large}));
     EXPECT_EQ(table().link_self(1024).failure(), (Failure{Error::out_of_range, 1024}));
-    // No entry is split by way of the one that shows the table itself.
+    // No entry is split or merged by way of the one that shows the table itself.
     const PageRange shown(page_of(VirtualAddress(800 * large)) + PageCount(5), PageCount(2));
     EXPECT_EQ(table().split(shown).failure(),
+              (Failure{Error::out_of_range, address_of(shown.first()).value()}));
+    EXPECT_EQ(table().merge(address_of(shown.first())).failure(),
               (Failure{Error::out_of_range, address_of(shown.first()).value()}));
     EXPECT_EQ(table().table_frames(), FrameCount(1));
     const PageRange around(page_at(799 * large), PageCount(3 * large_pages));

@@ -283,6 +283,21 @@ TEST(ReshapeLevelsTest, Pae) {
     split_and_merge(X86Pae(), 512);
 }
 
+// What lies before a large page may be a table, which starts at no frame that a page could.
+TEST(ReshapeLevelsTest, ATableAmongLargePagesIsNotMerged) {
+    sim::Ram ram{uint64_t{16} << 20};
+    sim::FramePool pool{ram, FrameRange(Frame(0x400), FrameCount(0x100))};
+    DirectMap access{FrameRange(Frame(0), FrameCount(0x1000)), VirtualAddress(0),
+                     ram.physical_view()};
+    const X86_64 format(X86_64Features{.no_execute = true, .gigabyte_pages = true});
+    FormatPageTable<X86_64, DirectMap> table(access, format);
+    ASSERT_TRUE(table.create(pool).ok());
+    ASSERT_TRUE(table.map(pages_at(area, 1), Frame(7), data).ok());
+    const uint64_t second = area + 512 * page_size;
+    ASSERT_TRUE(table.map(pages_at(second, 512), Frame(512), data).ok());
+    EXPECT_EQ(table.merge(at(second)).failure(), (Failure{Error::not_mapped, area}));
+}
+
 // The leaf table that was used last is not the one that decides any more.
 TEST(ReshapeLevelsTest, MergedTablesAreNotRemembered) {
     sim::Ram ram{uint64_t{16} << 20};

@@ -104,6 +104,15 @@ TEST_F(RegionSetTest, ValidateFindsOverlapAndWrongGaps) {
     EXPECT_EQ(set.validate().failure(), (Failure{Error::corrupted, address_of(Page(20)).value()}));
 }
 
+TEST_F(RegionSetTest, ValidateCountsTheRegionsOfOtherMemoryTypes) {
+    RegionSet set(PageRange(Page(0), PageCount(100)));
+    Region& region = add(set, 10, 5);
+    region.backing = Backing::frames;
+    EXPECT_TRUE(set.validate().ok());
+    region.attributes.type = MemoryType::uncached;  // behind the set's back
+    EXPECT_EQ(set.validate().failure(), (Failure{Error::corrupted, address_of(Page(0)).value()}));
+}
+
 // Random regions; every answer is compared with a search page by page.
 TEST_F(RegionSetTest, RandomGapsAgreeWithASearchPageByPage) {
     constexpr uintptr_t first = 1000;
