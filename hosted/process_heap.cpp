@@ -126,11 +126,28 @@ void after_fork() {
 
 }  // namespace
 
-void* allocate_slowly(size_t bytes) {
-    if (void* const block = blocks_at_hand.allocate_cell(bytes)) return block;
+namespace {
+
+// What is not at hand in the main arrays.
+[[gnu::noinline]] void* allocate_from_heap(size_t bytes) {
     if (void* const block = blocks_at_hand.allocate_watched(bytes)) return block;
+    if (void* const block = blocks_at_hand.allocate_cell(bytes)) return block;
     introduce();
     return block_or_errno(heap.allocate_for(blocks_at_hand, bytes, heap_internal::Fill::none));
+}
+[[gnu::noinline]] void free_to_heap(void* block) {
+    if (blocks_at_hand.free_watched(block)) return;
+    if (introduced && blocks_at_hand.free_cell(block)) return;
+    if (block == nullptr) return;
+    introduce();
+    heap.free_for(blocks_at_hand, block);
+}
+
+}  // namespace
+
+void* allocate_slowly(size_t bytes) {
+    if (void* const block = blocks_at_hand.allocate_poisoned(bytes)) return block;
+    return allocate_from_heap(bytes);
 }
 
 void* allocate_aligned(size_t bytes, size_t alignment) {
@@ -152,10 +169,7 @@ void* allocate_zeroed(size_t bytes) {
 }
 
 void free_slowly(void* block) {
-    if (introduced && blocks_at_hand.free_cell(block)) return;
-    if (blocks_at_hand.free_watched(block) || block == nullptr) return;
-    introduce();
-    heap.free_for(blocks_at_hand, block);
+    if (!blocks_at_hand.free_poisoned(block)) free_to_heap(block);
 }
 
 void free_sized_slowly(void* block, size_t bytes, size_t alignment) {

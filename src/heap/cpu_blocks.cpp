@@ -10,7 +10,7 @@ namespace quire::heap_internal {
 void* CpuBlocks::take_watched(Bin& bin, size_t bytes) {
     if (bin.top == bin.begin && !turn_to_full(bin)) return nullptr;
     const CellRef cell = bin.top[-1];
-    if (poison_freed_ && broken_poison(cell.block, bin.cell_bytes) != nullptr) return nullptr;
+    if (most_poisoned_ != 0 && broken_poison(cell.block, bin.cell_bytes) != nullptr) return nullptr;
     --bin.top;
     const size_t slack = bin.cell_bytes - bytes;
     const bool in_state = bin.cell_bytes <= most_slack_in_state;
@@ -27,8 +27,13 @@ void* CpuBlocks::take_watched(Bin& bin, size_t bytes) {
 void CpuBlocks::put_watched(Bin& bin, unsigned char* block, uintptr_t state, size_t slack) {
     atomic::store(states()[state], cell_cached);
     slack_ -= slack;
-    if (poison_freed_) poison(block, bin.cell_bytes);
     *bin.top++ = CellRef{block, state};
+    if (most_poisoned_ != 0) poison(block, bin.cell_bytes);
+}
+
+void* CpuBlocks::allocate_watched(size_t bytes) {
+    if (bytes >= watched_end_) return nullptr;
+    return take_watched(bin_at(quick_bins.of_granules[bytes / granule + 1]), bytes);
 }
 
 bool CpuBlocks::free_watched(void* block) {
@@ -42,10 +47,8 @@ bool CpuBlocks::free_watched(void* block) {
                              ? state - cell_live
                              : slack_at(bin, cell.state, number_of(bin, block));
     auto* const start = static_cast<unsigned char*>(block);
-    if (slack > bin.cell_bytes ||
-        broken_canary(start, bin.cell_bytes - slack, bin.cell_bytes) != nullptr) {
+    if (slack > bin.cell_bytes || !canary_intact(start, bin.cell_bytes - slack, bin.cell_bytes))
         return false;
-    }
     put_watched(bin, start, cell.state, slack);
     return true;
 }

@@ -41,7 +41,7 @@ void HeapCore::welcome(CpuBlocks& cpu) {
         }
         cpu.map_ = arena.map();
         cpu.base_ = reinterpret_cast<uintptr_t>(arena.base());
-        cpu.poison_freed_ = options_.poison_freed;
+        cpu.most_poisoned_ = options_.poison_freed ? most_slack_in_state : 0;
         cpu.medium_.most_bytes = min(options_.cached_bytes / 2, most_medium_bytes);
         // With guards between cells, or where not every request has a byte to watch, the tables
         // say too little.

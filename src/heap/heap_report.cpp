@@ -60,7 +60,7 @@ Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure
         report.what = "heap: the bytes behind a block were overwritten";
         report.address = failure.where;
         report.has_values = true;
-        report.expected = canary_byte(located->start);
+        report.expected = canary_byte;
         const unsigned char* broken =
             broken_canary(located->start, located->requested, located->capacity);
         report.found = broken != nullptr ? *broken : report.expected;

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "quire/base/atomic.hpp"
+#include "quire/heap/canary.hpp"
+#include "quire/heap/poison.hpp"
 #include "quire/heap/size_class.hpp"
 #include "quire/heap/slot_map.hpp"
 
@@ -75,11 +77,42 @@ class CpuBlocks {
     }
 
     // The same for heaps that watch what lies behind a block; every request has a byte to watch.
-    void* allocate_watched(size_t bytes) {
-        if (bytes >= watched_end_) return nullptr;
-        return take_watched(bin_at(quick_bins.of_granules[bytes / granule + 1]), bytes);
-    }
+    void* allocate_watched(size_t bytes);
     bool free_watched(void* block);
+    // The fast paths where free cells are filled besides, for small blocks that leave up to two
+    // words of a cell.
+    [[gnu::always_inline]] void* allocate_poisoned(size_t bytes) {
+        if (bytes >= most_poisoned_) return nullptr;
+        Bin& bin = bin_at(quick_bins.of_granules[bytes / granule + 1]);
+        const size_t cell_bytes = bin.cell_bytes;
+        CellRef* const top = bin.top;
+        if (top == bin.begin || cell_bytes > most_poisoned_) return nullptr;
+        unsigned char* const block = top[-1].block;
+        if (!is_poisoned(block, cell_bytes)) return nullptr;
+        bin.top = top - 1;
+        const size_t slack = cell_bytes - bytes;
+        atomic::store(states()[top[-1].state], static_cast<unsigned char>(cell_live + slack));
+        slack_ += slack;
+        return block;
+    }
+    [[gnu::always_inline]] bool free_poisoned(void* block) {
+        if (most_poisoned_ == 0) return false;
+        const Cell cell = find_cell(block, watched_slots_);
+        if (cell.bin == nullptr) return false;
+        Bin& bin = *cell.bin;
+        const size_t cell_bytes = bin.cell_bytes;
+        const size_t slack = size_t{states()[cell.state]} - cell_live;
+        if (cell_bytes > most_poisoned_ || slack - 1 >= 2 * canary_step) return false;
+        auto* const start = static_cast<unsigned char*>(block);
+        CellRef* const top = bin.top;
+        if (top == bin.end || !short_canary_intact(start, slack, cell_bytes)) return false;
+        atomic::store(states()[cell.state], cell_cached);
+        slack_ -= slack;
+        bin.top = top + 1;
+        *top = CellRef{start, cell.state};
+        poison_granules(start, cell_bytes);
+        return true;
+    }
 
     // As allocate, for all that lies in spans; null also when there is nothing at hand.
     void* allocate_cell(size_t bytes) {
@@ -146,8 +179,8 @@ class CpuBlocks {
     }
     // A cell for so many bytes, which leave at least one of it. Null, and nothing changed, when
     // there is none, or it was written to while it was free.
-    void* take_watched(Bin& bin, size_t bytes);
-    // A block that `bytes` were asked of, found intact.
+    [[gnu::noinline]] void* take_watched(Bin& bin, size_t bytes);
+    // A block that leaves so many bytes of its cell, found intact.
     void put_watched(Bin& bin, unsigned char* block, uintptr_t state, size_t slack);
     // Where the slack of a cell is kept whose state has no room for it. `cell`: its number.
     uint16_t& slack_at(const Bin& bin, uintptr_t state, size_t cell) const {
@@ -233,7 +266,8 @@ class CpuBlocks {
     size_t watched_slots_ = 0;
     SlotEntry* map_ = nullptr;
     size_t slack_ = 0;  // of blocks given out, less that of blocks taken back
-    bool poison_freed_ = false;
+    // Where free cells are filled: the largest whose slack lies in its state. Else zero.
+    size_t most_poisoned_ = 0;
     Bin bins_[class_count + 1] = {};
     MediumArrays medium_ = {};
 };
