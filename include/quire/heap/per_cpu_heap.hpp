@@ -91,9 +91,7 @@ class PerCpuHeap {
         if (alignment <= heap_internal::granule) return allocate(bytes);
         return allocate_slowly(bytes, alignment, Fill::none);
     }
-    Result<void*> allocate_zeroed(size_t bytes) {
-        return allocate_slowly(bytes, 0, Fill::zero);
-    }
+    Result<void*> allocate_zeroed(size_t bytes) { return allocate_slowly(bytes, 0, Fill::zero); }
     Result<void*> reallocate(void* block, size_t bytes) {
         if (block == nullptr) return allocate(bytes);
         return in_own_time<void*>(bytes, [=](Core& core) { return core.reallocate(block, bytes); });

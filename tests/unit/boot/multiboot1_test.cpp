@@ -2,7 +2,7 @@
 #include "map_oracle.hpp"
 #include "parser_fixture.hpp"
 
-namespace quire::test {
+namespace quire::test::multiboot1_test {
 namespace {
 
 using Layout = Multiboot1Layout;
@@ -322,4 +322,4 @@ TEST(BootMapping, ShowsWhatLiesBelowItsLimitAtItsOffset) {
 }
 
 }  // namespace
-}  // namespace quire::test
+}  // namespace quire::test::multiboot1_test

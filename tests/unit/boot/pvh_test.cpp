@@ -4,7 +4,7 @@
 #include "map_oracle.hpp"
 #include "parser_fixture.hpp"
 
-namespace quire::test {
+namespace quire::test::pvh_test {
 namespace {
 
 using Layout = PvhLayout;
@@ -220,4 +220,4 @@ TEST_F(Pvh, AStringWithoutAnEndIsAnError) {
 }
 
 }  // namespace
-}  // namespace quire::test
+}  // namespace quire::test::pvh_test

@@ -15,7 +15,7 @@
 #include "quire/paging/x86_32.hpp"
 #include "sim/booted_machine.hpp"
 
-namespace quire {
+namespace quire::kernel_memory_test {
 namespace {
 
 using namespace quire::literals;
@@ -441,4 +441,4 @@ TEST(KernelMemoryBeside, ThroughTheWindow) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::kernel_memory_test

@@ -14,7 +14,7 @@
 #include "quire/kernel_memory.hpp"
 #include "sim/booted_machine.hpp"
 
-namespace quire {
+namespace quire::out_of_memory_test {
 namespace {
 
 using sim::BootedMachine;
@@ -358,4 +358,4 @@ TEST_P(OutOfMemoryTest, DemandFaultsReportAndRecover) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::out_of_memory_test

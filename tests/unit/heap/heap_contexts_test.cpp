@@ -11,7 +11,7 @@
 #include "heap_fixture.hpp"
 #include "quire/heap/per_cpu_heap.hpp"
 
-namespace quire::test {
+namespace quire::test::heap_contexts_test {
 namespace {
 
 // Two CPUs that tests turn between by hand, and whether what they do now may wait.
@@ -412,4 +412,4 @@ INSTANTIATE_TEST_SUITE_P(Checks, HeapContexts,
                                          OverrunCheck::every_block));
 
 }  // namespace
-}  // namespace quire::test
+}  // namespace quire::test::heap_contexts_test

@@ -9,7 +9,7 @@
 #include "heap_fixture.hpp"
 #include "quire/heap/per_cpu_heap.hpp"
 
-namespace quire::test {
+namespace quire::test::object_cache_test {
 namespace {
 
 struct Counted {
@@ -183,4 +183,4 @@ TEST_P(ObjectCacheTest, AnObjectOfAnotherSizeIsMisuse) {
 }
 
 }  // namespace
-}  // namespace quire::test
+}  // namespace quire::test::object_cache_test

@@ -12,7 +12,7 @@
 #include "quire/std/heap_allocator.hpp"
 #include "quire/std/memory_resource.hpp"
 
-namespace quire::test {
+namespace quire::test::std_adapters_test {
 namespace {
 
 struct alignas(128) Wide {
@@ -123,4 +123,4 @@ TEST_P(StdAdapters, ContainersTakeAnAllocator) {
 }
 
 }  // namespace
-}  // namespace quire::test
+}  // namespace quire::test::std_adapters_test

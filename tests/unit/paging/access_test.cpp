@@ -3,7 +3,7 @@
 #include "quire/paging/access_zeroer.hpp"
 #include "unit/paging/paging_worlds.hpp"
 
-namespace quire::paging_test {
+namespace quire::paging_test::access_test {
 namespace {
 
 using HostTable = FormatPageTable<X86_32, DirectMap>;
@@ -425,4 +425,4 @@ TEST(RecursiveSlotDeathTest, NeedsThreeDifferentSlots) {
 }
 
 }  // namespace
-}  // namespace quire::paging_test
+}  // namespace quire::paging_test::access_test

@@ -8,7 +8,7 @@
 #include "quire/paging/x86_32.hpp"
 #include "sim/frame_pool.hpp"
 
-namespace quire::paging_test {
+namespace quire::paging_test::hardware_marks_test {
 namespace {
 
 constexpr uint64_t area = 0x40000000;
@@ -125,4 +125,4 @@ TEST_F(HardwareMarksTest, SurviveHarvest) {
 }
 
 }  // namespace
-}  // namespace quire::paging_test
+}  // namespace quire::paging_test::hardware_marks_test

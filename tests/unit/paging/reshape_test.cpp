@@ -5,7 +5,7 @@
 #include "quire/paging/x86_pae.hpp"
 #include "unit/paging/paging_fixture.hpp"
 
-namespace quire::paging_test {
+namespace quire::paging_test::reshape_test {
 namespace {
 
 constexpr uint64_t accessed = 0x20;
@@ -393,4 +393,4 @@ TEST(TableReserveTest, ManyTablesAtOnce) {
 }
 
 }  // namespace
-}  // namespace quire::paging_test
+}  // namespace quire::paging_test::reshape_test

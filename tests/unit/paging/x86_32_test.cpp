@@ -7,7 +7,7 @@
 #include "sim/x86_mmu32.hpp"
 #include "support/x86_bits.hpp"
 
-namespace quire {
+namespace quire::x86_32_test {
 namespace {
 
 using test::type_bits;
@@ -237,4 +237,4 @@ static_assert(X86_32(feature_set(7)).leaf(1, Frame(0x400), {read_write, MemoryTy
 static_assert(X86_32(feature_set(7)).check({Protection::write, {}}).ok() == false);
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::x86_32_test

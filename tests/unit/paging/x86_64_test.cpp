@@ -7,7 +7,7 @@
 #include "sim/x86_mmu64.hpp"
 #include "support/x86_bits.hpp"
 
-namespace quire {
+namespace quire::x86_64_test {
 namespace {
 
 using test::execute_disable;
@@ -295,4 +295,4 @@ static_assert(X86_64(feature_set(all)).leaf(2, Frame(0x40000), {read_write, Memo
 static_assert(X86_64(feature_set(all)).check({Protection::write, {}}).ok() == false);
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::x86_64_test

@@ -7,7 +7,7 @@
 #include "sim/x86_mmu_pae.hpp"
 #include "support/x86_bits.hpp"
 
-namespace quire {
+namespace quire::x86_pae_test {
 namespace {
 
 using test::execute_disable;
@@ -264,4 +264,4 @@ static_assert(X86Pae(feature_set(all)).leaf(1, Frame(0x100200), {read_write, Mem
               0x800000010020009b);
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::x86_pae_test

@@ -20,7 +20,7 @@
 #include "sim/mapped_machine.hpp"
 #include "sim/x86_mmu_pae.hpp"
 
-namespace quire::paging_test {
+namespace quire::paging_test::x86_pae_window_test {
 namespace {
 
 constexpr uint64_t gib = uint64_t{1} << 30;
@@ -210,4 +210,4 @@ TEST_F(X86PaeWindowTest, RandomPagesOfAllRamAreFound) {
 }
 
 }  // namespace
-}  // namespace quire::paging_test
+}  // namespace quire::paging_test::x86_pae_window_test

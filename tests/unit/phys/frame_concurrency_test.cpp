@@ -12,7 +12,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_concurrency_test {
 namespace {
 
 constexpr uint64_t frames_total = 6000;
@@ -124,4 +124,4 @@ TYPED_TEST(FrameConcurrentTest, ExactlyOneGetsAParticularFrame) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_concurrency_test

@@ -17,7 +17,7 @@
 #include "model/frames/fronts.hpp"
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_exhaustive_sequences_test {
 namespace {
 
 using test::FrameOracle;
@@ -240,4 +240,4 @@ TYPED_TEST(FrameExhaustiveSequencesTest, EveryStateIsValid) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_exhaustive_sequences_test

@@ -8,7 +8,7 @@
 #include "model/frames/frame_oracle.hpp"
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_exhaustive_test {
 namespace {
 
 using test::FrameOracle;
@@ -124,4 +124,4 @@ TEST_F(FrameExhaustiveTest, EveryRangeInEveryState) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_exhaustive_test

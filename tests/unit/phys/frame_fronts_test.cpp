@@ -14,7 +14,7 @@
 #include "quire/phys/zeroed_frames.hpp"
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_fronts_test {
 namespace {
 
 using test::fails_with;
@@ -198,4 +198,4 @@ TEST(CommitAccount, KeepsToItsLimit) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_fronts_test

@@ -7,7 +7,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_homes_test {
 namespace {
 
 using test::Books;
@@ -239,4 +239,4 @@ TEST(FrameMobility, TheTwoKindsAreKeptApart) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_homes_test

@@ -9,7 +9,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_lazy_test {
 namespace {
 
 using test::fails_with;
@@ -156,4 +156,4 @@ TEST(FrameLazy, ValidateReadsTheStatesOfGroups) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_lazy_test

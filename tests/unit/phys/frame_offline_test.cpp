@@ -7,7 +7,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_offline_test {
 namespace {
 
 using test::fails_with;
@@ -113,4 +113,4 @@ TEST(FrameOffline, RandomRanges) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_offline_test

@@ -8,7 +8,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_placement_test {
 namespace {
 
 using test::Machine;
@@ -115,4 +115,4 @@ TEST(FramePlacement, ChurnGathersWhatIsUsed) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_placement_test

@@ -8,7 +8,7 @@
 #include "quire/phys/free_runs.hpp"
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_sections_test {
 namespace {
 
 using test::make_map;
@@ -316,4 +316,4 @@ TEST_F(FreeRunsTest, DoNotCrossHoles) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_sections_test

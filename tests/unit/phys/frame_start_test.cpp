@@ -4,7 +4,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_start_test {
 namespace {
 
 using test::Books;
@@ -250,4 +250,4 @@ TEST(FrameStart, EightMebibytes) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_start_test

@@ -7,7 +7,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::frame_watermarks_test {
 namespace {
 
 using test::fails_with;
@@ -135,4 +135,4 @@ TEST(FrameStatistics, HolesByOrder) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::frame_watermarks_test

@@ -13,7 +13,7 @@
 #include "quire/phys/per_cpu_frames.hpp"
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::per_cpu_frames_concurrency_test {
 namespace {
 
 constexpr uint64_t frames_total = 700;  // so few that they run out all the time
@@ -136,4 +136,4 @@ TYPED_TEST(PerCpuFramesConcurrentTest, NothingTwiceAndNothingLost) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::per_cpu_frames_concurrency_test

@@ -10,7 +10,7 @@
 
 #include "unit/phys/frame_machine.hpp"
 
-namespace quire {
+namespace quire::per_cpu_frames_test {
 namespace {
 
 using test::fails_with;
@@ -355,4 +355,4 @@ TYPED_TEST(PerCpuFramesTest, ShortBatches) {
 }
 
 }  // namespace
-}  // namespace quire
+}  // namespace quire::per_cpu_frames_test

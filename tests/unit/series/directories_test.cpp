@@ -5,7 +5,7 @@
 
 #include "series_machine.hpp"
 
-namespace quire::series {
+namespace quire::series::directories_test {
 namespace {
 
 using Machine = SeriesMachine<Tutorial>;
@@ -446,4 +446,4 @@ TEST_F(SeriesDirectories, OutOfMemoryForAnEntry) {
 }
 
 }  // namespace
-}  // namespace quire::series
+}  // namespace quire::series::directories_test

@@ -6,7 +6,7 @@
 
 #include "series_machine.hpp"
 
-namespace quire::series {
+namespace quire::series::heap_test {
 namespace {
 
 using Machine = SeriesMachine<Tutorial>;
@@ -207,4 +207,4 @@ TEST_F(SeriesHeap, OutOfMemoryAtEveryPoint) {
 }
 
 }  // namespace
-}  // namespace quire::series
+}  // namespace quire::series::heap_test

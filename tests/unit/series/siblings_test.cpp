@@ -4,7 +4,7 @@
 
 #include "series_machine.hpp"
 
-namespace quire::series {
+namespace quire::series::siblings_test {
 namespace {
 
 using Machine = SeriesMachine<Tutorial>;
@@ -501,4 +501,4 @@ TEST(SeriesChoices, AsManyDirectoriesAsToldAndTheKernelsOwnLocks) {
 }
 
 }  // namespace
-}  // namespace quire::series
+}  // namespace quire::series::siblings_test

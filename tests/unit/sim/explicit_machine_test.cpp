@@ -17,7 +17,7 @@
 #include "sim/frame_pool.hpp"
 #include "unit/sim/hand_tables.hpp"
 
-namespace quire::sim::test {
+namespace quire::sim::test::explicit_machine_test {
 namespace {
 
 static_assert(CpuPolicy<ExplicitCpuPolicy>);
@@ -583,4 +583,4 @@ TEST_F(ExplicitMachineTest, DeadlockIsReported) {
 #endif
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::explicit_machine_test

@@ -14,7 +14,7 @@
 #include "sim/flushed_frames.hpp"
 #include "sim/frame_pool.hpp"
 
-namespace quire::sim::test {
+namespace quire::sim::test::explicit_page_table_test {
 namespace {
 
 constexpr uint64_t MiB = uint64_t{1} << 20;
@@ -149,4 +149,4 @@ TEST_F(ExplicitPageTableTest, SplitIsSeenByAllCpus) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::explicit_page_table_test

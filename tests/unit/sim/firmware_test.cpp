@@ -5,7 +5,7 @@
 
 #include <stdexcept>
 
-namespace quire::sim::test {
+namespace quire::sim::test::firmware_test {
 namespace {
 
 constexpr uint64_t MiB = uint64_t{1} << 20;
@@ -61,4 +61,4 @@ TEST(FirmwareTest, RefusesWhatIsNoMachine) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::firmware_test

@@ -10,7 +10,7 @@
 #include "sim/mapped_machine.hpp"
 #include "unit/sim/hand_tables.hpp"
 
-namespace quire::sim::test {
+namespace quire::sim::test::flushed_frames_test {
 namespace {
 
 constexpr uint64_t MiB = uint64_t{1} << 20;
@@ -100,4 +100,4 @@ TEST_F(FlushedFramesTest, ExplicitMachineAsksEveryCpu) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::flushed_frames_test

@@ -9,7 +9,7 @@
 
 #include "sim/failing_frames.hpp"
 
-namespace quire::sim::test {
+namespace quire::sim::test::frame_pool_test {
 namespace {
 
 constexpr uint64_t MiB = uint64_t{1} << 20;
@@ -143,4 +143,4 @@ TEST_F(FramePoolTest, FailingFramesCountWhatIsOutstanding) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::frame_pool_test

@@ -7,7 +7,7 @@
 #include "sim/mapped_machine.hpp"
 #include "sim/x86_mmu64.hpp"
 
-namespace quire::sim::test {
+namespace quire::sim::test::mapped_machine_long_test {
 namespace {
 
 constexpr uint64_t mib = uint64_t{1} << 20;
@@ -112,4 +112,4 @@ TEST_F(MappedLongMachineTest, WhatIsCachedStaysUntilItIsFlushed) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::mapped_machine_long_test

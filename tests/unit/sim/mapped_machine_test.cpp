@@ -8,7 +8,7 @@
 
 #include "unit/sim/hand_tables.hpp"
 
-namespace quire::sim::test {
+namespace quire::sim::test::mapped_machine_test {
 namespace {
 
 constexpr uint64_t MiB = uint64_t{1} << 20;
@@ -541,4 +541,4 @@ TEST_F(MappedMachineTest, HandlerThatResolvesNothingIsStopped) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::mapped_machine_test

@@ -6,7 +6,7 @@
 
 #include <stdexcept>
 
-namespace quire::sim::test {
+namespace quire::sim::test::ram_test {
 namespace {
 
 constexpr uint64_t KiB = uint64_t{1} << 10;
@@ -102,4 +102,4 @@ TEST(RamTest, FillsAndCompares) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::ram_test

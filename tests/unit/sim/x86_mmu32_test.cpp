@@ -10,7 +10,7 @@
 
 #include "unit/sim/hand_tables.hpp"
 
-namespace quire::sim::test {
+namespace quire::sim::test::x86_mmu32_test {
 namespace {
 
 constexpr uint64_t MiB = uint64_t{1} << 20;
@@ -347,4 +347,4 @@ TEST_F(X86Mmu32Test, DescribesTheEntriesOnTheWay) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::x86_mmu32_test

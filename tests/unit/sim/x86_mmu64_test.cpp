@@ -8,7 +8,7 @@
 #include <array>
 #include <stdexcept>
 
-namespace quire::sim::test {
+namespace quire::sim::test::x86_mmu64_test {
 namespace {
 
 constexpr std::array kinds{AccessKind::read, AccessKind::write, AccessKind::execute};
@@ -254,4 +254,4 @@ TEST_P(X86Mmu64Test, DescribesTheEntriesOnTheWay) {
 INSTANTIATE_TEST_SUITE_P(Levels, X86Mmu64Test, testing::Values(4u, 5u));
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::x86_mmu64_test

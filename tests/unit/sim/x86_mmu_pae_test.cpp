@@ -7,7 +7,7 @@
 
 #include <stdexcept>
 
-namespace quire::sim::test {
+namespace quire::sim::test::x86_mmu_pae_test {
 namespace {
 
 constexpr uint64_t execute_disable = uint64_t{1} << 63;
@@ -109,4 +109,4 @@ TEST_F(X86MmuPaeTest, SaysWhatItWent) {
 }
 
 }  // namespace
-}  // namespace quire::sim::test
+}  // namespace quire::sim::test::x86_mmu_pae_test
