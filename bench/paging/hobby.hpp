@@ -34,7 +34,7 @@ class Hobby {
 
     explicit Hobby(Arena& arena) : arena_(arena), bias_(arena.bias()), root_(new_table()) {}
 
-    void map(uint64_t page, uint64_t frame) {
+    [[gnu::always_inline]] void map(uint64_t page, uint64_t frame) {
         uint64_t* table = at(root_);
         for (unsigned level = 3; level > 0; --level)
             table = next(table[bare::index(page, level)]);
@@ -66,32 +66,32 @@ class Hobby {
             table = next(table[bare::index(page, level)]);
         table[bare::index(page, 1)] = frame << 12 | bare::present | bare::writable | bare::large;
     }
-    void unmap(uint64_t page) {
+    [[gnu::always_inline]] void unmap(uint64_t page) {
         if (uint64_t* entry = find(page)) *entry = 0;
     }
-    void protect(uint64_t page, bool writable) {
+    [[gnu::always_inline]] void protect(uint64_t page, bool writable) {
         uint64_t* entry = find(page);
         if (entry == nullptr) return;
         *entry = (*entry & ~bare::writable) | (writable ? bare::writable : 0);
     }
     // The frame behind a page.
-    uint64_t translate(uint64_t page) const {
+    [[gnu::always_inline]] uint64_t translate(uint64_t page) const {
         const uint64_t* entry = find(page);
         return entry == nullptr ? 0 : (*entry & bare::address) >> 12;
     }
 
   private:
     uint64_t* at(uint64_t physical) const { return reinterpret_cast<uint64_t*>(bias_ + physical); }
-    uint64_t new_table() {
+    [[gnu::noinline]] uint64_t new_table() {
         const uint64_t table = arena_.allocate_frame().value().value() << 12;
         std::memset(at(table), 0, page_size);
         return table;
     }
-    uint64_t* next(uint64_t& entry) {
+    [[gnu::always_inline]] uint64_t* next(uint64_t& entry) {
         if ((entry & bare::present) == 0) entry = new_table() | bare::present | bare::writable;
         return at(entry & bare::address);
     }
-    uint64_t* find(uint64_t page) const {
+    [[gnu::always_inline]] uint64_t* find(uint64_t page) const {
         uint64_t* table = at(root_);
         for (unsigned level = 3; level > 0; --level) {
             uint64_t& entry = table[bare::index(page, level)];

@@ -57,12 +57,14 @@ class Quire {
     Quire(const Quire&) = delete;
     Quire& operator=(const Quire&) = delete;
 
-    void map(uint64_t page, uint64_t frame) { map_range(page, 1, frame); }
+    [[gnu::always_inline]] void map(uint64_t page, uint64_t frame) { map_range(page, 1, frame); }
     void map_large(uint64_t page, uint64_t frame) { map_range(page, large_pages, frame); }
-    void unmap(uint64_t page) { unmap_range(page, 1); }
+    [[gnu::always_inline]] void unmap(uint64_t page) { unmap_range(page, 1); }
     void unmap_large(uint64_t page) { unmap_range(page, large_pages); }
-    void protect(uint64_t page, bool writable) { protect_range(page, 1, writable); }
-    uint64_t translate(uint64_t page) {
+    [[gnu::always_inline]] void protect(uint64_t page, bool writable) {
+        protect_range(page, 1, writable);
+    }
+    [[gnu::always_inline]] uint64_t translate(uint64_t page) {
         const auto found = table_.translate(address_of(Page(page)));
         return found.ok() ? frame_of(*found).value() : 0;
     }

@@ -175,19 +175,23 @@ class FormatPageTable final : public PageTable {
         merged_table,       // one that a large page has replaced
         tables_and_frames,  // and the frames that parked entries and detached tables name
     };
-    // What protect and unmap have in common.
-    struct Change {
-        bool is_protect = false;
+    // What a protection makes of any leaf: formats change bits, the same in each.
+    struct Rights {
         Protection protection = Protection::none;
+        Entry kept = Format::empty, set = Format::empty;
 
-        // Whether entries of that kind can be changed; others are holes.
-        bool concerns(EntryKind kind) const {
-            return kind == EntryKind::leaf || (!is_protect && kind == EntryKind::payload);
-        }
-        bool alters(const Format& format, Entry entry) const {
-            return !is_protect || format.with_protection(entry, protection) != entry;
-        }
+        Entry of(Entry leaf) const { return (leaf & kept) | set; }
     };
+    Rights rights_for(Protection protection) const {
+        return {protection, format().with_protection(static_cast<Entry>(~Entry{0}), protection),
+                format().with_protection(Entry{0}, protection)};
+    }
+    // What protect (to rights_) and unmap have in common.
+    enum class Change : uint8_t { protect, unmap };
+    // Whether entries of that kind can be changed; others are holes.
+    static bool concerns(Change change, EntryKind kind) {
+        return kind == EntryKind::leaf || (change == Change::unmap && kind == EntryKind::payload);
+    }
     // What a reading pass found out about a change.
     struct Plan {
         size_t tables = 0;     // needed for splits
@@ -245,8 +249,19 @@ class FormatPageTable final : public PageTable {
         requires(VisibleTableAccess<Access>);
     bool map_page(const PageRange& pages, Frame frame, const Attributes& attributes)
         requires(VisibleTableAccess<Access>);
+    bool map_few_pages(const PageRange& pages, Frame first, const Attributes& attributes)
+        requires(VisibleTableAccess<Access>);
+    // Whether all the pages are the remembered leaf table's.
+    bool lies_in_leaf(const PageRange& pages) const {
+        return remembers(pages.first()) && !pages.empty() &&
+               pages.count().value() <= Format::entries - Shape::index(pages.first(), 0);
+    }
+    Entry* mapped_leaf(const PageRange& pages, Entry& entry) const
+        requires(VisibleTableAccess<Access>);
     enum class Scan : uint8_t { no, yes };
     bool unmap_page(const PageRange& pages, Scan scan, bool& global)
+        requires(VisibleTableAccess<Access>);
+    bool unmap_few_pages(const PageRange& pages, bool& global)
         requires(VisibleTableAccess<Access>);
     bool protect_page(const PageRange& pages, Protection protection, bool& global)
         requires(VisibleTableAccess<Access>);
@@ -258,6 +273,9 @@ class FormatPageTable final : public PageTable {
     // whole.
     [[gnu::always_inline]] FlushRequest request_of(Page page, bool global) const {
         return FlushRequest{root(), PageRange(page, PageCount(1)), global};
+    }
+    [[gnu::always_inline]] FlushRequest request_of(const PageRange& pages, bool global) const {
+        return FlushRequest{root(), PageRange(pages.first(), pages.count()), global};
     }
     void forget_tables() { start_ = seen_ = leaf_ = Remembered(); }
     // The same once another leaf table is found, and otherwise as for ranges; out of line, so that
@@ -299,8 +317,8 @@ class FormatPageTable final : public PageTable {
                                                                      Protection protection,
                                                                      Holes holes);
     [[gnu::noinline]] Status plan_change(const Session& session, const PageRange& pages,
-                                         Holes holes, const Change& change);
-    [[gnu::noinline]] size_t plan_run(const Cursor& cursor, Holes holes, const Change& change);
+                                         Holes holes, Change change);
+    [[gnu::noinline]] size_t plan_run(const Cursor& cursor, Holes holes, Change change);
     bool plan_leaf_table(const Cursor& cursor, Entry entry, Holes holes);
     void note_entry(const Cursor& cursor, Entry entry);
     void note_slots(const PageRange& slots);
@@ -310,10 +328,10 @@ class FormatPageTable final : public PageTable {
     FlushRequest request_of_plan() const;
     [[gnu::noinline]] Entry split_at(const Session& session, Cursor& cursor, Entry entry,
                                      Frame table);
-    [[gnu::noinline]] void protect_present(const Session& session, const PageRange& pages,
-                                           Protection protection);
-    [[gnu::noinline]] size_t protect_run(const Cursor& cursor, Protection protection) const;
-    void protect_leaf(Entry& place, Entry entry, Protection protection) const;
+    [[gnu::noinline]] void protect_present(const Session& session, const PageRange& pages);
+    [[gnu::noinline]] size_t protect_run(const Cursor& cursor) const;
+    void protect_leaf(Entry& place, Entry entry, const Rights& rights) const;
+    bool can_grant(Protection protection);
     // detail/table_unmap.hpp
     [[gnu::always_inline]] inline Result<UnmapInvalidation> unmap_range(const PageRange& pages,
                                                                         UnmappedFrames frames,
@@ -362,6 +380,7 @@ class FormatPageTable final : public PageTable {
     // What is known of the change under way. Changes exclude one another, so this can stand here
     // and not on the stack, which in a kernel is small.
     Filling filling_;
+    Rights rights_;  // the last that was granted
     Plan plan_;
     NewTable new_table_;
     Reserve reserve_;

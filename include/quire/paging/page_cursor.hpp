@@ -69,7 +69,7 @@ class PageCursor {
     }
     // Changes the page's protection. Errors: as PageTable::protect.
     [[gnu::always_inline]] Status protect(Protection protection) {
-        if (goes_on(Doing::protect) && protection == attributes_.protection) {
+        if (goes_on(Doing::protect) && protection == rights_.protection) {
             const Entry entry = load_entry(*next_);
             if (format().kind(0, entry) == EntryKind::leaf) {
                 protect_leaf(entry);
@@ -113,7 +113,7 @@ class PageCursor {
         return format().frame_of(0, entry);
     }
     void protect_leaf(Entry entry) {
-        table_.protect_leaf(*next_++, entry, attributes_.protection);
+        table_.protect_leaf(*next_++, entry, rights_);
         if (format().is_global(entry)) global_ = true;
     }
 
@@ -138,8 +138,9 @@ class PageCursor {
     Entry* since_ = nullptr;
     Doing doing_ = Doing::nothing;
     uintptr_t number_;
-    // Of the run under way: what is granted, what that makes of frame 0.
+    // Of the run under way: what is granted, what that makes of frame 0 or of leaves.
     Attributes attributes_;
+    typename Table::Rights rights_;
     Entry entry_ = Format::empty;
     bool unmapped_ = false;  // something of the open leaf table
     // What there is to finish.
@@ -231,7 +232,7 @@ void PageCursor<Format, Access>::end_run() {
     if (doing == Doing::unmap) {
         in_table.remove(count);
         unmapped_ = true;
-    } else if (has(attributes_.protection, Protection::global)) {
+    } else if (format().is_global(rights_.set)) {
         in_table.add(0, true);
     }
     const Page first(number_ + static_cast<uintptr_t>(since - first_));
@@ -304,7 +305,7 @@ Status PageCursor<Format, Access>::protect_out_of_line(Protection protection) {
         const Entry entry = load_entry(*next_);
         if (format().kind(0, entry) == EntryKind::leaf) {
             doing_ = Doing::protect;
-            attributes_ = attributes;
+            rights_ = table_.rights_for(protection);
             protect_leaf(entry);
             return {};
         }

@@ -36,6 +36,73 @@ TEST_P(PageTableTest, MapsARangeThatSpansTables) {
     EXPECT_TRUE(dump().empty());
 }
 
+// A few pages of a leaf table that is there, which a page mapped before has made known.
+TEST_P(PageTableTest, MapsAndUnmapsAFewPagesOfATableThatIsThere) {
+    const auto at_page = [&](uint64_t number) { return area + number * page_size; };
+    map(pages_at(at_page(0), 1), free_frame);
+    map(pages_at(at_page(3), 20), free_frame + FrameCount(7));
+    for (uint64_t i = 1; i < 24; ++i) {
+        const bool is_mapped = i >= 3 && i < 23;
+        ASSERT_EQ(frame_behind(at_page(i)),
+                  is_mapped ? std::optional(free_frame.value() + 4 + i) : std::nullopt);
+    }
+    const auto before = dump();
+    EXPECT_EQ(table().map(pages_at(at_page(1), 3), free_frame, data).failure(),
+              (Failure{Error::already_mapped, at_page(3)}));
+    EXPECT_EQ(table().map(pages_at(at_page(30), 2), table().highest_frame(), data).error(),
+              Error::out_of_range);
+    EXPECT_EQ(table().unmap(pages_at(at_page(0), 4)).failure(),
+              (Failure{Error::not_mapped, at_page(1)}));
+    EXPECT_EQ(dump(), before);
+
+    protect(pages_at(at_page(5), 1), read_write | Protection::global);
+    auto some = table().unmap(pages_at(at_page(3), 5));
+    ASSERT_TRUE(some.ok());
+    EXPECT_EQ(some->request().pages, pages_at(at_page(3), 5));
+    EXPECT_EQ(some->request().root, table().root());
+    EXPECT_TRUE(some->request().global);
+    some->spend(m.tlb);
+    auto others = table().unmap(pages_at(at_page(8), 5));
+    ASSERT_TRUE(others.ok());
+    EXPECT_FALSE(others->request().global);
+    others->spend(m.tlb);
+    EXPECT_EQ(frame_behind(at_page(12)), std::nullopt);
+    EXPECT_EQ(frame_behind(at_page(13)), free_frame.value() + 17);
+
+    // Beside what waits, nothing is unmapped.
+    map(pages_at(area + large, 2), free_frame);
+    auto waits = table().unmap(pages_at(area + large, 2));
+    ASSERT_TRUE(waits.ok());
+    map(pages_at(at_page(1), 1), free_frame);
+    EXPECT_EQ(table().unmap(pages_at(at_page(13), 5)).error(), Error::busy);
+    waits->spend(m.tlb);
+
+    unmap(pages_at(at_page(13), 10));
+    EXPECT_EQ(table().table_frames(), tables_before_ + FrameCount(1));
+    unmap(pages_at(at_page(0), 2));
+    EXPECT_EQ(table().table_frames(), tables_before_);
+    EXPECT_TRUE(dump().empty());
+}
+
+TEST_P(PageTableTest, MapsPastTheEndOfATableThatIsThere) {
+    const uint64_t first = area + large - 4 * page_size;
+    map(pages_at(first, 1), free_frame);
+    map(pages_at(first + page_size, 6), free_frame + FrameCount(1));
+    for (uint64_t i = 0; i < 7; ++i)
+        ASSERT_EQ(frame_behind(first + i * page_size), free_frame.value() + i);
+    map(pages_at(first - page_size, 1), free_frame);
+    unmap(pages_at(first, 7));
+    EXPECT_EQ(frame_behind(first - page_size), free_frame.value());
+    EXPECT_EQ(table().table_frames(), tables_before_ + FrameCount(1));
+    map(pages_at(first, 4), free_frame, {read_write | Protection::global, data.type});
+    auto unmapped = table().unmap(pages_at(first, 4));
+    ASSERT_TRUE(unmapped.ok());
+    EXPECT_TRUE(unmapped->request().global);
+    unmapped->spend(m.tlb);
+    unmap(pages_at(first - page_size, 1));
+    EXPECT_EQ(table().table_frames(), tables_before_);
+}
+
 TEST_P(PageTableTest, UsesLargePagesWhereBothSidesAreAligned) {
     map(pages_at(area - page_size, 2 * large_pages + 2), free_frame - FrameCount(1));
     EXPECT_EQ(query(area - 1).pages.count(), PageCount(1));

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "quire/paging/entry.hpp"
+#include "quire/paging/format.hpp"
 
 namespace quire::detail {
 
@@ -41,6 +42,12 @@ template <PageTableEntry Entry>
 template <PageTableEntry Entry>
 [[gnu::noinline]] void write_run(Entry* to, size_t count, Entry first, Entry step) {
     put_run(to, count, first, step, [](Entry& place, Entry value) { place = value; });
+}
+// Empty entries into one that no entry leads to yet.
+template <PagingFormat Format>
+[[gnu::always_inline]] inline void write_empty(typename Format::Entry* to, size_t count) {
+    static_assert(Format::empty == 0);
+    __builtin_memset(to, 0, count * sizeof *to);
 }
 
 // How many entries from `from` on, of `count`, are equal to `value`.

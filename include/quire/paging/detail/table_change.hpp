@@ -13,18 +13,18 @@ inline Result<Invalidation> FormatPageTable<Format, Access>::protect_range(const
                                                                            Holes holes) {
     const Status range = check_pages(pages);
     if (!range.ok()) return range.failure();
-    if (!format().check(Attributes{protection, MemoryType::write_back}).ok()) {
+    if (!can_grant(protection)) {
         return Failure{Error::unsupported, address_of(pages.first()).value()};
     }
     const Session session = bytes_.begin();
-    Status ready = plan_change(session, pages, holes, Change{true, protection});
+    Status ready = plan_change(session, pages, holes, Change::protect);
     if (ready.ok()) ready = reserve_.reserve(session, source_, plan_.tables);
     if (!ready.ok()) {
         reserve_.roll_back_reserve(session, source_);
         return ready.failure();
     }
     if (!plan_.any) return Invalidation();
-    protect_present(session, pages, protection);
+    protect_present(session, pages);
     table_frames_ += plan_.tables;
     return Invalidation(request_of_plan());
 }
@@ -33,7 +33,7 @@ inline Result<Invalidation> FormatPageTable<Format, Access>::protect_range(const
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Status FormatPageTable<Format, Access>::plan_change(const Session& session, const PageRange& pages,
-                                                    Holes holes, const Change& change) {
+                                                    Holes holes, Change change) {
     plan_ = Plan();
     Cursor cursor(bytes_, session, pages);
     Status moved = cursor.start();
@@ -49,14 +49,15 @@ Status FormatPageTable<Format, Access>::plan_change(const Session& session, cons
             return Failure{Error::out_of_range, cursor.address().value()};
         }
         if (kind == EntryKind::table) {
-            const bool whole = !change.is_protect && plan_leaf_table(cursor, entry, holes);
+            const bool whole = change == Change::unmap && plan_leaf_table(cursor, entry, holes);
             moved = whole ? cursor.advance() : cursor.descend(entry);
             continue;
         }
-        if (!change.concerns(kind) && holes == Holes::refuse) {
+        const bool is_hole = !concerns(change, kind);
+        if (is_hole && holes == Holes::refuse) {
             return Failure{Error::not_mapped, cursor.address().value()};
         }
-        if (change.concerns(kind) && change.alters(format(), entry)) {
+        if (!is_hole && (change == Change::unmap || rights_.of(entry) != entry)) {
             note_entry(cursor, entry);
             plan_.tables += Shape::tables_to_split(cursor.part(), cursor.level());
         }
@@ -69,44 +70,32 @@ Status FormatPageTable<Format, Access>::plan_change(const Session& session, cons
 // without a further look at them: none lead to tables. Returns how many.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-size_t FormatPageTable<Format, Access>::plan_run(const Cursor& cursor, Holes holes,
-                                                 const Change& change) {
+size_t FormatPageTable<Format, Access>::plan_run(const Cursor& cursor, Holes holes, Change change) {
     const size_t run = cursor.run();
     const Entry* const entries = run > 0 ? &cursor.entry() : nullptr;
+    // What unmap makes of each differs.
+    const Rights rights = change == Change::protect ? rights_ : Rights();
     size_t first = run;
     size_t last = 0;
     bool present = false;
     bool global = false;
     size_t slot = 0;
-    if (!change.is_protect) {  // as a rule, there are leaves and nothing else
-        for (; slot < run; ++slot) {
-            const Entry entry = load_entry(entries[slot]);
-            if (cursor.kind(entry) != EntryKind::leaf) break;
-            global = global || format().is_global(entry);
-        }
-        if (slot > 0) {
-            first = 0;
-            last = slot - 1;
-            present = true;
-        }
-    }
     for (; slot < run; ++slot) {
         const Entry entry = load_entry(entries[slot]);
         const EntryKind kind = cursor.kind(entry);
-        if (kind != EntryKind::leaf) {
+        if (kind != EntryKind::leaf) {  // as a rule, there are leaves and nothing else
             if (kind == EntryKind::table) break;
-            if (!change.concerns(kind)) {
+            if (!concerns(change, kind)) {
                 if (holes == Holes::refuse) break;
                 continue;
             }
-        }
-        if (!change.alters(format(), entry)) continue;
-        if (first == run) first = slot;
-        last = slot;
-        if (kind == EntryKind::leaf) {
+        } else {
+            if (rights.of(entry) == entry) continue;
             present = true;
             global = global || format().is_global(entry);
         }
+        first = min(first, slot);
+        last = slot;
     }
     if (first == run) return slot;
     const PageRange slots = cursor.slots(last + 1);
@@ -180,12 +169,11 @@ auto FormatPageTable<Format, Access>::split_at(const Session& session, Cursor& c
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 void FormatPageTable<Format, Access>::protect_present(const Session& session,
-                                                      const PageRange& pages,
-                                                      Protection protection) {
+                                                      const PageRange& pages) {
     Cursor cursor(bytes_, session, pages);
     cursor.must_start();
     while (!cursor.done()) {
-        const size_t changed = protect_run(cursor, protection);
+        const size_t changed = protect_run(cursor);
         if (changed > 0) {
             cursor.must_advance(changed);
             continue;
@@ -194,8 +182,7 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
         const EntryKind kind = cursor.kind(entry);
         if (kind == EntryKind::table) {
             cursor.must_descend(entry);
-        } else if (kind == EntryKind::leaf &&
-                   format().with_protection(entry, protection) != entry) {
+        } else if (kind == EntryKind::leaf && rights_.of(entry) != entry) {
             cursor.must_descend(split_at(session, cursor, entry, reserve_.take(session)));
         } else {
             cursor.must_advance();
@@ -207,31 +194,41 @@ void FormatPageTable<Format, Access>::protect_present(const Session& session,
 // that leads to a table. Returns how many slots it has passed.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-size_t FormatPageTable<Format, Access>::protect_run(const Cursor& cursor,
-                                                    Protection protection) const {
+size_t FormatPageTable<Format, Access>::protect_run(const Cursor& cursor) const {
     const size_t run = cursor.run();
     Entry* const entries = run > 0 ? &cursor.entry() : nullptr;
+    const Rights rights = rights_;
     for (size_t slot = 0; slot < run; ++slot) {
         const Entry entry = load_entry(entries[slot]);
         const EntryKind kind = cursor.kind(entry);
         if (kind == EntryKind::table) return slot;
-        if (kind == EntryKind::leaf) protect_leaf(entries[slot], entry, protection);
+        if (kind == EntryKind::leaf) protect_leaf(entries[slot], entry, rights);
     }
-    if (run > 0) count_of(cursor.table()).add(0, has(protection, Protection::global));
+    if (run > 0) count_of(cursor.table()).add(0, format().is_global(rights.set));
     return run;
 }
 
 // Changes a leaf, read as `entry`, so that no mark that a CPU sets meanwhile is lost.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
-void FormatPageTable<Format, Access>::protect_leaf(Entry& place, Entry entry,
-                                                   Protection protection) const {
+[[gnu::always_inline]] inline void FormatPageTable<Format, Access>::protect_leaf(
+    Entry& place, Entry entry, const Rights& rights) const {
     for (;;) {
-        const Entry changed = format().with_protection(entry, protection);
+        const Entry changed = rights.of(entry);
         if (changed == entry) return;
         if (use_ == TableUse::inactive) return store_entry(place, changed);
         if (compare_exchange_entry(place, entry, changed)) return;
     }
+}
+
+// Whether the format can grant exactly that; what it makes of leaves is remembered.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+bool FormatPageTable<Format, Access>::can_grant(Protection protection) {
+    if (protection == rights_.protection) return true;
+    if (!format().check(Attributes{protection, MemoryType::write_back}).ok()) return false;
+    rights_ = rights_for(protection);
+    return true;
 }
 
 }  // namespace quire

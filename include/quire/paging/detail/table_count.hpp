@@ -31,10 +31,10 @@ class TableCount {
         if (known()) *word_ = static_cast<uint16_t>(*word_ - live);
     }
     // Of a known one: false, and no change, when that is all it has.
-    constexpr bool remove_but_last() const {
+    constexpr bool remove_but_last(size_t live) const {
         const uint16_t word = *word_;
-        if ((word & bits_live) == 1) return false;
-        *word_ = static_cast<uint16_t>(word - 1);
+        if ((word & bits_live) <= live) return false;
+        *word_ = static_cast<uint16_t>(word - live);
         return true;
     }
 

@@ -14,6 +14,7 @@ FormatPageTable<Format, Access>::FormatPageTable(Access& access, Format format)
       bytes_(access, format),
       highest_frame_(format.highest_frame()),
       granted_entry_(format.leaf(0, Frame(0), granted_)),
+      rights_(rights_for(read_only)),
       reserve_(bytes_),
       tour_(bytes_) {}
 
@@ -44,7 +45,7 @@ Status FormatPageTable<Format, Access>::create_root(FrameSource source, const Pa
     }
     source_ = source;
     words_ = source.table_words();
-    const Frame root = reserve_.take(session);
+    const Frame root = reserve_.take_last(session);
     clear_table(session, root);
     for (unsigned index = 0; index < Format::fixed_root_entries; ++index) {
         if (!is_own(index)) continue;
@@ -80,8 +81,7 @@ void FormatPageTable<Format, Access>::clear_table(const Session& session, Frame 
     auto opened = bytes_.open_unlinked(session, table);
     if (!opened.ok()) trap();
     Entry* const entries = opened->entries();
-    for (unsigned index = 0; index < Format::entries; ++index)
-        entries[index] = Format::empty;
+    detail::write_empty<Format>(entries, Format::entries);
     count_of(table).set(0, false);
 }
 
@@ -334,11 +334,10 @@ void FormatPageTable<Format, Access>::write_table(const Session& session, Frame 
     if (!opened.ok()) trap();
     Entry* const entries = opened->entries();
     const NewTable& planned = new_table_;
-    detail::write_run(entries, planned.begin, Format::empty, Entry{0});
+    detail::write_empty<Format>(entries, planned.begin);
     detail::write_run(entries + planned.begin, planned.end - planned.begin, planned.first,
                       planned.step);
-    detail::write_run(entries + planned.end, Format::entries - planned.end, Format::empty,
-                      Entry{0});
+    detail::write_empty<Format>(entries + planned.end, Format::entries - planned.end);
     count_of(table).set(planned.end - planned.begin, filling_.is_global());
 }
 

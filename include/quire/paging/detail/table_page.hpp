@@ -32,7 +32,7 @@ template <PagingFormat Format, class Access>
     requires(VisibleTableAccess<Access>)
 {
     if (!reach_.contains(page)) return nullptr;
-    Entry* entries = bytes_.visible(root());
+    Entry* entries = bytes_.visible_unchecked(root());
     for (unsigned level = bytes_.root_level(); level > start_level; --level) {
         const Entry entry = load_entry(entries[Shape::index(page, level)]);
         const Frame table = format().frame_of(0, entry);
@@ -40,7 +40,10 @@ template <PagingFormat Format, class Access>
         entries = bytes_.visible(table);
         if (entries == nullptr) return nullptr;
     }
-    start_ = {page.value() >> Shape::shift(start_level + 1), entries};
+    // What a root decides about is not within reach as a whole where it is shared.
+    if (!starts_at_root || reach_ == format().pages()) {
+        start_ = {page.value() >> Shape::shift(start_level + 1), entries};
+    }
     return entries;
 }
 
@@ -54,7 +57,8 @@ template <PagingFormat Format, class Access>
     const Entry entry = load_entry(entries[Shape::index(page, level)]);
     table = format().frame_of(0, entry);
     // Only in a root can an entry lead to the root.
-    const bool shows_itself = starts_at_root && level == start_level && table == root();
+    const bool shows_itself =
+        starts_at_root && RecursivePagingFormat<Format> && level == start_level && table == root();
     return format().leads_to_table(entry) && !shows_itself;
 }
 
@@ -64,21 +68,20 @@ template <PagingFormat Format, class Access>
 [[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::remember_leaf_table(Page page)
     requires(VisibleTableAccess<Access>)
 {
-    if (starts_at_root && !reach_.contains(page)) return false;
     Entry* entries = starts_with(page) ? start_.entries : find_start(page);
+    if (entries == nullptr) return false;
     Frame table;
-    for (unsigned level = start_level; level > 0 && entries != nullptr; --level) {
+    for (unsigned level = start_level; level > 0; --level) {
         if (!leads_below(entries, page, level, table)) return false;
         entries = bytes_.visible(table);
+        if (entries == nullptr) return false;
     }
-    if (entries == nullptr) return false;
     leaf_ = {page.value() >> Format::index_bits, entries};
     leaf_count_ = count_of(table);
     return true;
 }
 
-// Where a page of the lowest level is mapped. What start_ decides about is within reach, which is
-// made of whole entries of the root, unless it is the root itself.
+// Where a page of the lowest level is mapped. What start_ decides about is within reach.
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 [[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::translate_page(
@@ -89,7 +92,7 @@ template <PagingFormat Format, class Access>
     const uintptr_t number = page.value() >> Format::index_bits;
     Entry* entries = seen_.entries;
     if (number != seen_.number) {
-        if (!starts_with(page) || (starts_at_root && !reach_.contains(page))) return false;
+        if (!starts_with(page)) return false;
         entries = start_.entries;
         Frame table;
         for (unsigned level = start_level; level > 0; --level) {
@@ -150,6 +153,23 @@ template <PagingFormat Format, class Access>
     leaf_count_.add(1, granted_global_);
     return true;
 }
+// As map_page, for several pages.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+[[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::map_few_pages(
+    const PageRange& pages, Frame first, const Attributes& attributes)
+    requires(VisibleTableAccess<Access>)
+{
+    if (!lies_in_leaf(pages) || !grants(attributes)) return false;
+    const size_t count = pages.count().value();
+    if (first > highest_frame_ || (highest_frame_ - first).value() < count - 1) return false;
+    Entry* const place = &leaf_.entries[Shape::index(pages.first(), 0)];
+    if (detail::count_equal(place, count, Format::empty) != count) return false;
+    detail::store_run(place, count, granted_entry_ | format().frame_bits(first),
+                      format().frame_bits(Frame(1)));
+    leaf_count_.add(count, granted_global_);
+    return true;
+}
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Result<Invalidation> FormatPageTable<Format, Access>::map_out_of_line(const PageRange& pages,
@@ -157,10 +177,23 @@ Result<Invalidation> FormatPageTable<Format, Access>::map_out_of_line(const Page
                                                                       const Attributes& attributes)
     requires(VisibleTableAccess<Access>)
 {
-    if (remember_leaf_table(pages.first()) && map_page(pages, first, attributes)) {
+    if (remember_leaf_table(pages.first()) &&
+        (map_page(pages, first, attributes) || map_few_pages(pages, first, attributes))) {
         return Result<Invalidation>(in_place);
     }
     return map_range(pages, first, attributes);
+}
+
+// The entry that maps a single page of the remembered leaf table, if that is so, and its place.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+[[gnu::always_inline]] inline auto FormatPageTable<Format, Access>::mapped_leaf(
+    const PageRange& pages, Entry& entry) const -> Entry* requires(VisibleTableAccess<Access>) {
+    const Page page = pages.first();
+    if (pages.count() != PageCount(1) || !remembers(page)) return nullptr;
+    Entry* const place = &leaf_.entries[Shape::index(page, 0)];
+    entry = load_entry(*place);
+    return format().kind(0, entry) == EntryKind::leaf ? place : nullptr;
 }
 
 // Where the leaf table stays, because something else is in it: known from its count or a neighbour,
@@ -171,24 +204,40 @@ template <PagingFormat Format, class Access>
     const PageRange& pages, Scan scan, bool& global)
     requires(VisibleTableAccess<Access>)
 {
-    const Page page = pages.first();
-    if (pages.count() != PageCount(1) || !remembers(page)) return false;
-    if (waiting_ != Waiting::nothing) return false;
-    const unsigned index = Shape::index(page, 0);
-    Entry* const entries = leaf_.entries;
-    const Entry entry = load_entry(entries[index]);
-    if (format().kind(0, entry) != EntryKind::leaf) return false;
+    Entry entry;
+    Entry* const place = mapped_leaf(pages, entry);
+    if (place == nullptr || waiting_ != Waiting::nothing) return false;
     if (leaf_count_.known()) {
-        if (!leaf_count_.remove_but_last()) return false;
+        if (!leaf_count_.remove_but_last(1)) return false;
     } else {
-        const unsigned neighbour = index + 1 < Format::entries ? index + 1 : index - 1;
-        if (is_vacant(format().kind(0, load_entry(entries[neighbour]))) &&
-            (scan == Scan::no || !has_other_live_entry(entries, 0, index))) {
+        const unsigned index = Shape::index(pages.first(), 0);
+        const Entry* const neighbour = index + 1 < Format::entries ? place + 1 : place - 1;
+        if (is_vacant(format().kind(0, load_entry(*neighbour))) &&
+            (scan == Scan::no || !has_other_live_entry(leaf_.entries, 0, index))) {
             return false;
         }
     }
-    store_entry(entries[index], Format::empty);
+    store_entry(*place, Format::empty);
     global = format().is_global(entry);
+    return true;
+}
+// As unmap_page, for several pages and where there is a count.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+[[gnu::always_inline]] inline bool FormatPageTable<Format, Access>::unmap_few_pages(
+    const PageRange& pages, bool& global)
+    requires(VisibleTableAccess<Access>)
+{
+    if (!lies_in_leaf(pages) || waiting_ != Waiting::nothing || !leaf_count_.known()) return false;
+    const size_t count = pages.count().value();
+    Entry* const place = &leaf_.entries[Shape::index(pages.first(), 0)];
+    for (size_t i = 0; i < count; ++i) {
+        const Entry entry = load_entry(place[i]);
+        if (format().kind(0, entry) != EntryKind::leaf) return false;
+        global = global || format().is_global(entry);
+    }
+    if (!leaf_count_.remove_but_last(count)) return false;
+    detail::store_run(place, count, Format::empty, Entry{0});
     return true;
 }
 template <PagingFormat Format, class Access>
@@ -200,8 +249,8 @@ Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_out_of_line(con
 {
     bool global = false;
     if (frames == UnmappedFrames::keep && remember_leaf_table(pages.first()) &&
-        unmap_page(pages, Scan::yes, global)) {
-        return Result<UnmapInvalidation>(in_place, request_of(pages.first(), global));
+        (unmap_page(pages, Scan::yes, global) || unmap_few_pages(pages, global))) {
+        return Result<UnmapInvalidation>(in_place, request_of(pages, global));
     }
     return unmap_range(pages, frames, holes);
 }
@@ -212,16 +261,13 @@ template <PagingFormat Format, class Access>
     const PageRange& pages, Protection protection, bool& global)
     requires(VisibleTableAccess<Access>)
 {
-    const Page page = pages.first();
-    if (pages.count() != PageCount(1) || !remembers(page)) return false;
-    if (!format().check(Attributes{protection, MemoryType::write_back}).ok()) return false;
-    Entry& place = leaf_.entries[Shape::index(page, 0)];
-    const Entry entry = load_entry(place);
-    if (format().kind(0, entry) != EntryKind::leaf) return false;
-    const Entry changed = format().with_protection(entry, protection);
-    if (changed == entry) return false;
-    protect_leaf(place, entry, protection);
-    if (format().is_global(changed)) leaf_count_.add(0, true);
+    Entry entry;
+    Entry* const place = mapped_leaf(pages, entry);
+    if (place == nullptr || !can_grant(protection)) return false;
+    const Rights rights = rights_;
+    if (rights.of(entry) == entry) return false;
+    protect_leaf(*place, entry, rights);
+    if (format().is_global(rights.set)) leaf_count_.add(0, true);
     global = format().is_global(entry);
     return true;
 }

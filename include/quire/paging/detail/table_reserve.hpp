@@ -53,28 +53,44 @@ class TableReserve {
     // After a failure: gives back what was taken.
     [[gnu::noinline]] void roll_back_reserve(const Session& session, FrameSource source) {
         while (has_refused_ || count_ > 0) {
-            const Frame frame = exchange(has_refused_, false) ? refused_ : take(session);
+            const Frame frame = exchange(has_refused_, false) ? refused_ : take_last(session);
             must(source.free_frame(frame));
         }
     }
 
-    // One of them, with anything in it. There must be one left.
+    // One of them, with anything in it. There must be one left. In the order in which the source
+    // gave them: runs of frames, as sources often give, are written faster upwards.
     [[gnu::noinline]] Frame take(const Session& session) {
+        const bool lists_more = first_listed_ <= listed_;
+        const Frame found = taken(session, lists_more ? first_listed_ : 0);
+        if (!lists_more) return exchange_list(found);
+        ++first_listed_;
+        return found;
+    }
+    // The one that was reserved last.
+    [[gnu::noinline]] Frame take_last(const Session& session) {
+        const bool lists_more = first_listed_ <= listed_;
+        const Frame found = taken(session, lists_more ? listed_ : 0);
+        if (!lists_more) return exchange_list(found);
+        --listed_;
+        return found;
+    }
+
+  private:
+    [[gnu::always_inline]] Frame taken(const Session& session, unsigned index) {
         if (count_ == 0) trap();
         --count_;
         auto opened = bytes_.open_unlinked(session, list_);
         if (!opened.ok()) trap();
         const Entry* const entries = opened->entries();
-        const Frame found(bytes_.format().value_of(entries[listed_]));
-        if (listed_ > 0) {
-            --listed_;
-            return found;
-        }
-        listed_ = Format::entries - 1;
-        return exchange(list_, found);
+        return Frame(bytes_.format().value_of(entries[index]));
     }
-
-  private:
+    // Goes back to the list before; returns the frame of the one that is used up.
+    Frame exchange_list(Frame before) {
+        first_listed_ = 1;
+        listed_ = Format::entries - 1;
+        return exchange(list_, before);
+    }
     // Keeps a frame, among the reserved ones or as the refused one.
     [[gnu::noinline]] Status add(const Session& session, Frame frame) {
         const bool begins_list = count_ == 0 || listed_ == Format::entries - 1;
@@ -85,6 +101,7 @@ class TableReserve {
             return opens;
         }
         listed_ = begins_list ? 0 : listed_ + 1;
+        if (begins_list) first_listed_ = 1;
         const Frame number = begins_list ? exchange(list_, frame) : frame;
         auto opened = bytes_.open_unlinked(session, list_);
         if (!opened.ok()) trap();
@@ -103,9 +120,10 @@ class TableReserve {
 
     const Bytes& bytes_;
     size_t count_ = 0;
-    Frame list_;           // the frame that lists others, if there is any
-    unsigned listed_ = 0;  // how many it lists
-    Frame refused_;        // the last one taken, when it could not be added
+    Frame list_;                 // the frame that lists others, if there is any
+    unsigned listed_ = 0;        // the last that it lists; 0 is the list before
+    unsigned first_listed_ = 1;  // of those not taken
+    Frame refused_;              // the last one taken, when it could not be added
     bool has_refused_ = false;
 };
 

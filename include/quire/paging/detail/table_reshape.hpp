@@ -197,7 +197,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::harvest(
     if (!range.ok()) return range.failure();
     const Session session = bytes_.begin();
     // Opens every table once, so that nothing can fail any more.
-    const Status seen = plan_change(session, pages, Holes::skip, Change{});
+    const Status seen = plan_change(session, pages, Holes::skip, Change::unmap);
     if (!seen.ok()) return seen.failure();
     plan_ = Plan();
     Cursor cursor(bytes_, session, pages);

@@ -17,7 +17,7 @@ inline Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_range(
         return Failure{Error::busy, address_of(pages.first()).value()};
     }
     const Session session = bytes_.begin();
-    ready = plan_change(session, pages, holes, Change{});
+    ready = plan_change(session, pages, holes, Change::unmap);
     if (ready.ok()) ready = reserve_.reserve(session, source_, plan_.tables);
     if (!ready.ok()) {
         reserve_.roll_back_reserve(session, source_);
