@@ -17,7 +17,7 @@ void BlockIndex::insert(Headers headers, uint32_t block) {
     header.next = first;
     if (first != no_block) headers[first].previous = block;
     first = block;
-    orders_present_[fullness_class] |= static_cast<uint16_t>(1u << order);
+    set_present(fullness_class, orders_present_[fullness_class] | 1u << order);
 }
 
 void BlockIndex::remove(Headers headers, uint32_t block) {
@@ -33,7 +33,7 @@ void BlockIndex::remove(Headers headers, uint32_t block) {
     if (order >= orders || first_[order][fullness_class] != block) trap();
     first_[order][fullness_class] = header.next;
     if (header.next == no_block) {
-        orders_present_[fullness_class] &= static_cast<uint16_t>(~(1u << order));
+        set_present(fullness_class, orders_present_[fullness_class] & ~(1u << order));
     }
 }
 
@@ -48,13 +48,13 @@ uint32_t BlockIndex::find(unsigned order, unsigned least) const {
 
 BlockIndex::Choice BlockIndex::choice() const {
     for (unsigned i = classes; i > 1; --i) {
-        const unsigned present = orders_present_[i - 1];
+        const unsigned present = atomic::load(orders_present_[i - 1]);
         if (present == 0) continue;
         const unsigned least_used = 1u << (i - 2);
         return {static_cast<uint16_t>(block_frames - least_used),
-                static_cast<uint8_t>(lowest_bit(present))};
+                static_cast<int8_t>(lowest_bit(present))};
     }
-    return {};
+    return {block_frames - 1, block_order};
 }
 
 Result<uint32_t> BlockIndex::check(Span<const BlockHeader> headers, unsigned index) const {

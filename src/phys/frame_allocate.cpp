@@ -96,10 +96,12 @@ Status FrameCore::allocate_batch(Span<Frame> frames, Zone zone) {
         free += free_frames(static_cast<Zone>(i));
     if (frames.size() > free.value()) return Failure{Error::out_of_frames, frames.size()};
     size_t taken = 0;
+    unsigned any_blocks = UINT32_MAX;
     for (size_t i = static_cast<size_t>(zone) + 1; i-- > 0;)
         for (unsigned n = 0; n < homes_; ++n)
             taken += take_some(static_cast<Zone>(i), nth_home(0, n), Mobility::unmovable,
-                               Reach::all_blocks, frames.data() + taken, frames.size() - taken);
+                               Reach::all_blocks, frames.data() + taken, frames.size() - taken,
+                               any_blocks);
     return {};
 }
 

@@ -7,11 +7,6 @@
 
 namespace quire {
 
-unsigned FrameCore::home_of_several(Frame frame) const {
-    const FrameSection* const section = sections_.section_of(frame.value());
-    return section == nullptr ? 0 : home_of_block(*section, section->block_of(frame.value()));
-}
-
 bool FrameCore::is_free(Frame frame) const {
     const FrameSection* const section = sections_.section_of(frame.value());
     if (section == nullptr) return false;

@@ -97,7 +97,7 @@ void FrameCore::file(uint32_t block, BlockState state) {
     const bool moves = state.largest != header.largest ||
                        BlockIndex::fullness(state.free) != BlockIndex::fullness(header.free);
     if (!moves) {
-        header.free = state.free;
+        atomic::store(header.free, state.free);
         return;
     }
     index_of(header).remove(table_.headers, block);
@@ -111,8 +111,8 @@ void FrameCore::file(uint32_t block, BlockState state) {
         pool_of(header).add_whole();
         atomic::store(header.index, static_cast<uint8_t>(first));
     }
-    header.free = state.free;
-    header.largest = state.largest;
+    atomic::store(header.free, state.free);
+    atomic::store(header.largest, state.largest);
     index_of(header).insert(table_.headers, block);
 }
 
@@ -125,8 +125,8 @@ bool FrameCore::take_whole(Zone zone, unsigned home, Mobility mobility, Frame& f
     pool.remove_whole();
     pool.remove_free(block_frames);
     BlockHeader& header = table_.headers.data()[block];
-    header.free = 0;
-    header.largest = BlockBits::no_hole;
+    atomic::store(header.free, 0);
+    atomic::store(header.largest, BlockBits::no_hole);
     atomic::store(header.index,
                   static_cast<uint8_t>(header.index + static_cast<unsigned>(mobility)));
     table_.bits.data()[block].clear_all();
@@ -145,8 +145,8 @@ bool FrameCore::give_whole(const FrameRange& frames, unsigned home) {
     // Such a block belongs to one section, and so do the frames.
     if (header.free != 0 || header.mask != BlockHeader::all_usable) return false;
     FramePool& pool = pool_of(header);
-    header.free = block_frames;
-    header.largest = block_order;
+    atomic::store(header.free, block_frames);
+    atomic::store(header.largest, block_order);
     atomic::store(header.index, static_cast<uint8_t>(header.index - header.index % mobilities));
     table_.bits.data()[block].set_all();
     pool.index[0].push_whole(table_.headers, block);

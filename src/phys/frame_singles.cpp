@@ -7,11 +7,11 @@
 namespace quire {
 
 size_t FrameCore::take_some(Zone zone, unsigned home, Mobility mobility, Reach reach, Frame* out,
-                            size_t wanted, unsigned most_blocks) {
+                            size_t wanted, unsigned& blocks_left) {
     if (pools_.empty()) return 0;
     FramePool& pool = this->pool(zone, home);
     size_t taken = 0;
-    for (; taken < wanted && most_blocks != 0; --most_blocks) {
+    for (; taken < wanted && blocks_left != 0; --blocks_left) {
         if (reach == Reach::all_blocks) keep_one_whole(pool);
         const uint32_t block = find_block(pool, 0, mobility, reach);
         if (block == no_block) break;
@@ -46,35 +46,56 @@ size_t FrameCore::give_some(Span<const Frame> frames, unsigned home, unsigned& b
     return static_cast<size_t>(next - begin);
 }
 
-size_t FrameCore::pick_next(Span<Frame> frames, Zone zone, unsigned home, Mobility mobility,
-                            Frame* next) const {
-    size_t best = static_cast<size_t>(zone);
-    while (best > 0 && seems_empty(static_cast<Zone>(best), home))
-        --best;
-    const FramePool& pool = this->pool(static_cast<Zone>(best), home);
-    const size_t kind = static_cast<size_t>(mobility);
-    const BlockIndex::Choice choice = pool.index[kind].choice();
-    const size_t index = static_cast<size_t>(&pool - pools_.data()) * mobilities + kind;
+// Moves frames of blocks that `is_next` says are good to `next`, and the others to the front.
+template <class IsNext>
+size_t FrameCore::pick(Span<Frame> frames, Frame* next, IsNext is_next) const {
     const BlockHeader* const headers = table_.headers.data();
     const BlockBits* const bits = table_.bits.data();
-    uint64_t good = no_block;  // a block that was found good: others of its frames may follow
+    uint64_t good = no_block;  // others of a good block's frames may follow
     Frame* out = next;
     Frame* rest = frames.data();
     for (const Frame frame : frames) {
         const uint64_t bit = sections_.main_bit(frame.value());
         const uint64_t block = bit >> block_order;
-        if (block != good && sections_.in_main(frame.value())) {
-            const BlockHeader& header = headers[block];
-            // Of other homes' blocks, whose locks others hold, no more than this is read.
-            if (atomic::load(header.index) == index && choice.permits(header)) good = block;
+        if (block != good && sections_.in_main(frame.value()) && is_next(headers[block])) {
+            good = block;
         }
-        if (block == good && BlockBits::is_clear(bits, bit)) {
+        if (block == good && BlockBits::peek_is_clear(bits, bit)) {
             *out++ = frame;
         } else {
             *rest++ = frame;
         }
     }
     return static_cast<size_t>(out - next);
+}
+
+size_t FrameCore::pick_next(Span<Frame> frames, Zone zone, unsigned home, Mobility mobility,
+                            Frame* next) const {
+    if (pools_.empty()) return 0;
+    size_t best = static_cast<size_t>(zone);
+    while (best > 0 && seems_empty(static_cast<Zone>(best)))
+        --best;
+    const unsigned shares = homes_of_node();
+    const size_t kind = static_cast<size_t>(mobility);
+    const FramePool* const pools =
+        &pool(static_cast<Zone>(best), home >> share_order_ << share_order_);
+    const size_t first = static_cast<size_t>(pools - pools_.data()) * mobilities + kind;
+    if (shares == 1) {
+        const BlockIndex::Choice choice = pools->index[kind].choice();
+        return pick(frames, next, [=](const BlockHeader& header) {
+            return atomic::load(header.index) == first && choice.permits(header);
+        });
+    }
+    // Each home by what it would be served from itself.
+    BlockIndex::Choice choices[most_homes * mobilities];
+    for (unsigned n = 0; n < shares; ++n)
+        choices[n * mobilities] = pools[n].index[kind].choice();
+    // Their number is a power of two: other bits tell of other nodes, zones or kinds.
+    const size_t others = ~size_t{(shares - 1) * mobilities};
+    return pick(frames, next, [&choices, first, others](const BlockHeader& header) {
+        const size_t index = atomic::load(header.index) - first;
+        return (index & others) == 0 && choices[index].permits(header);
+    });
 }
 
 // Gives back the frames that lie in the block which the first lies in, up to the first that does

@@ -74,6 +74,7 @@ class FewFrames {
         give(frames);
         return {};
     }
+    Span<const Frame> of_one_home(Span<Frame> frames, unsigned) { return frames; }
     Freed free_some(Span<const Frame> frames, unsigned) {
         if (frames.empty()) return {0, 0};
         const LockGuard<Lock> guard(lock_);

@@ -30,7 +30,7 @@ class alignas(64) BlockBits {
   public:
     // What a search returns that found no position, and what has no hole says of its order.
     static constexpr unsigned nowhere = block_frames;
-    static constexpr unsigned no_hole = block_order + 1;
+    static constexpr unsigned no_hole = UINT8_MAX;
 
     bool test(unsigned position) const {
         return (words_[position / word_bits] >> (position % word_bits) & 1) != 0;
@@ -44,8 +44,8 @@ class alignas(64) BlockBits {
     static uint64_t peek_word_of(const BlockBits* bitmaps, uint64_t position) {
         return peek_word(bitmaps->words_[position / word_bits]);
     }
-    static bool is_clear(const BlockBits* bitmaps, uint64_t position) {
-        return (bitmaps->words_[position / word_bits] >> (position % word_bits) & 1) == 0;
+    static bool peek_is_clear(const BlockBits* bitmaps, uint64_t position) {
+        return (peek_word_of(bitmaps, position) >> (position % word_bits) & 1) == 0;
     }
     bool all_set(unsigned first, unsigned count) const;
     void set(unsigned first, unsigned count);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quire/base/atomic.hpp"
 #include "quire/base/bits.hpp"
 #include "quire/base/result.hpp"
 #include "quire/base/span.hpp"
@@ -29,7 +30,8 @@ struct BlockHeader {
     uint32_t next = no_block;      // in its list; meaningless while free is 0
     uint32_t previous = no_block;  // no_block for the first
     uint32_t mask = none_usable;   // which bitmap says what of it is usable, when not all is
-    uint16_t free = 0;             // frames
+    // These three may be read by whoever holds no lock.
+    uint16_t free = 0;                     // frames
     uint8_t largest = BlockBits::no_hole;  // order of the largest hole
     uint8_t index = 0;                     // the number of the index that it belongs to
 };
@@ -66,14 +68,17 @@ class BlockIndex {
     // Which blocks a request for a single frame is served from, of those in use: none is fuller
     // than these, and of those as full, none has smaller holes. Any, when there are none.
     struct Choice {
-        uint16_t most_free = block_frames - 1;
-        uint8_t largest = block_order;  // order of the largest hole, at most
+        uint16_t most_free;
+        int8_t largest;  // order of the largest hole, at most
 
-        // Whether a block that is given back one more frame is as good.
+        // Whether a block that is given back one more frame is as good. One without a free frame
+        // always is: what it says of its largest hole is -1 here.
         bool permits(const BlockHeader& header) const {
-            return header.free == 0 || (header.free < most_free && header.largest <= largest);
+            return atomic::load(header.free) < most_free &&
+                   static_cast<int8_t>(atomic::load(header.largest)) <= largest;
         }
     };
+    // May be asked by whoever holds no lock: what was so a moment ago.
     Choice choice() const;
     // A block whose frames are all free, or no_block.
     uint32_t first_whole() const { return first_[block_order][0]; }
@@ -85,7 +90,7 @@ class BlockIndex {
         header.next = first;
         if (first != no_block) headers[first].previous = block;
         first = block;
-        orders_present_[0] |= uint16_t{1} << block_order;
+        set_present(0, orders_present_[0] | 1u << block_order);
     }
     void pop_whole(Headers headers) {
         uint32_t& first = first_[block_order][0];
@@ -93,7 +98,7 @@ class BlockIndex {
         if (first != no_block) {
             headers[first].previous = no_block;
         } else {
-            orders_present_[0] &= static_cast<uint16_t>(~(1u << block_order));
+            set_present(0, orders_present_[0] & ~(1u << block_order));
         }
     }
 
@@ -102,6 +107,10 @@ class BlockIndex {
     Result<uint32_t> check(Span<const BlockHeader> headers, unsigned index) const;
 
   private:
+    void set_present(unsigned fullness_class, unsigned present) {
+        atomic::store(orders_present_[fullness_class], static_cast<uint16_t>(present));
+    }
+
     uint32_t first_[orders][classes] = {};
     uint16_t orders_present_[classes] = {};  // a bit for each order whose list is not empty
 };

@@ -87,15 +87,19 @@ class BasicFrameAllocator {
         return taken;
     }
     // As `allocate_some`, but breaks no whole block, and looks at the best zone alone that has any
-    // frames and at the homes of one node: may return 0 when there are some. O(frames).
+    // frames and at the homes of one node, until one of these had some: may return 0 when there are
+    // others. O(frames).
     size_t allocate_from_used_blocks(Span<Frame> frames, Zone zone, Mobility mobility,
                                      unsigned home, unsigned most_blocks) {
         const Span<Frame> room = frames.first(permitted(frames.size()));
         size_t i = static_cast<size_t>(zone);
-        while (i > 0 && is_empty(static_cast<Zone>(i)))
+        while (i > 0 && core_.seems_empty(static_cast<Zone>(i)))
             --i;
         size_t taken = 0;
-        for (unsigned n = 0; n < (HomeCount == 1 ? 1 : core_.homes_of_node()); ++n)
+        // A home that had few would be asked again soon.
+        const size_t enough = (room.size() + 3) / 4;
+        for (unsigned n = 0; n < (HomeCount == 1 ? 1 : core_.homes_of_node()) && taken < enough;
+             ++n)
             taken += take_some(room.subspan(taken, room.size() - taken), static_cast<Zone>(i),
                                mobility, core_.nth_home(home, n), Reach::used_blocks, most_blocks);
         if (taken != 0) watch();
@@ -163,6 +167,23 @@ class BasicFrameAllocator {
         size_t done;     // from the front, given back or passed over
         size_t refused;  // of these: passed over
     };
+    // Of many frames, those of the home of the first that lie in `most_blocks` blocks, moved to the
+    // front: they can be given back under one lock. O(frames).
+    Span<const Frame> of_one_home(Span<Frame> frames, unsigned most_blocks) const {
+        if (HomeCount == 1 || frames.empty()) return frames;
+        const unsigned home = core_.home_of(frames[0]);
+        size_t found = 0;
+        uint64_t block = UINT64_MAX;
+        for (Frame& frame : frames) {
+            if (core_.home_of(frame) != home) continue;
+            if (frame.value() >> block_order != block && most_blocks-- == 0) break;
+            block = frame.value() >> block_order;
+            const Frame mine = frame;
+            frame = frames.data()[found];
+            frames.data()[found++] = mine;
+        }
+        return frames.first(found);
+    }
     // The same until `most_blocks` blocks have been changed, which is at least 1.
     Freed free_some(Span<const Frame> frames, unsigned most_blocks) {
         Freed freed{0, 0};
@@ -180,11 +201,12 @@ class BasicFrameAllocator {
         return freed;
     }
     // Of frames that were given out, those that the next requests for single frames would be served
-    // with if they were given back, or others as good: they stay given out, and are moved to
-    // `next`, which has room for all; the others are moved to the front. How many were moved.
-    // `home`, `zone` and `mobility` are those of the requests. O(frames).
-    size_t pick_next(Span<Frame> frames, Zone zone, Mobility mobility, unsigned home, Frame* next) {
-        LockGuard guard(locks_[home].lock);
+    // with by their homes if they were given back, or others as good: they stay given out, and are
+    // moved to `next`, which has room for all; the others are moved to the front. How many were
+    // moved. `home`, `zone` and `mobility` are those of the requests. Takes no lock, and so may
+    // judge by what was true a moment ago. O(frames).
+    size_t pick_next(Span<Frame> frames, Zone zone, Mobility mobility, unsigned home,
+                     Frame* next) const {
         return core_.pick_next(frames, zone, home, mobility, next);
     }
     // False when the frame certainly was not given out. Takes no lock, so that an answer of true
@@ -297,7 +319,9 @@ class BasicFrameAllocator {
     }
 
   private:
-    struct alignas(HomeCount == 1 ? alignof(L) : cache_line) Home {
+    // On lines of their own, or each turn of a lock would take from other CPUs what they read at
+    // every free.
+    struct alignas(cache_line) Home {
         L lock;
     };
     // Holds the locks of all homes, taken in ascending order.
@@ -318,12 +342,6 @@ class BasicFrameAllocator {
         const BasicFrameAllocator& frames_;
     };
 
-    bool is_empty(Zone zone) const {
-        unsigned home = 0;
-        while (home < HomeCount && core_.seems_empty(zone, home))
-            ++home;
-        return home == HomeCount;
-    }
     // Asks homes by number: those of one node for frames of used blocks before any of them breaks a
     // whole one, then those of the next. Until `take` says that it has all that it wants.
     template <class Take>
@@ -340,10 +358,10 @@ class BasicFrameAllocator {
     }
     // Single frames of a zone and one home: how many.
     size_t take_some(Span<Frame> room, Zone zone, Mobility mobility, unsigned home, Reach reach,
-                     unsigned most_blocks) {
-        if (core_.seems_empty(zone, home, reach)) return 0;
+                     unsigned& blocks_left) {
+        if (blocks_left == 0 || core_.seems_empty(zone, home, reach)) return 0;
         LockGuard guard(locks_[home].lock);
-        return core_.take_some(zone, home, mobility, reach, room.data(), room.size(), most_blocks);
+        return core_.take_some(zone, home, mobility, reach, room.data(), room.size(), blocks_left);
     }
     // 2^order frames, at most a block, from the first home that has them in the best zone that has
     // any frames: those of several may lie across the end of that zone, if it has none.

@@ -52,9 +52,9 @@ class FrameCore {
                  const FrameTopology& topology = {}, unsigned homes = 1);
 
     // Single frames of one zone from one home, up to `wanted` of them into `out`, from at most
-    // `most_blocks` blocks. How many.
+    // `blocks_left` blocks, which is counted down. How many.
     size_t take_some(Zone zone, unsigned home, Mobility mobility, Reach reach, Frame* out,
-                     size_t wanted, unsigned most_blocks = UINT32_MAX);
+                     size_t wanted, unsigned& blocks_left);
     // Lets the next request find a block that is free as a whole, if there is any in a fresh group.
     // Apart from the requests, so that these stay shallow.
     void keep_one_whole(Zone zone, unsigned home) { keep_one_whole(pool(zone, home)); }
@@ -70,13 +70,18 @@ class FrameCore {
     // Gives back frames of one home from the front of `frames`, up to the first that is another
     // home's or was not given out, or to `blocks_left` blocks, which is counted down. How many.
     size_t give_some(Span<const Frame> frames, unsigned home, unsigned& blocks_left);
-    // Of frames that were given out, those of one home's blocks that a request for single frames
-    // would be served from next, or others as good: moved to `next`, which has room for all. The
-    // others are moved to the front. How many were moved.
+    // Of frames that were given out, those of blocks that a request for single frames would be
+    // served from next by the home that they belong to, one of the same node, or others as good:
+    // moved to `next`, which has room for all. The others are moved to the front. How many were
+    // moved. Needs no lock.
     size_t pick_next(Span<Frame> frames, Zone zone, unsigned home, Mobility mobility,
                      Frame* next) const;
     // The home that a frame belongs to; some home when it belongs to none. Needs no lock.
-    unsigned home_of(Frame frame) const { return homes_ == 1 ? 0 : home_of_several(frame); }
+    unsigned home_of(Frame frame) const {
+        if (homes_ == 1) return 0;
+        const FrameSection* const section = sections_.section_of(frame.value());
+        return section == nullptr ? 0 : home_of_block(*section, section->block_of(frame.value()));
+    }
     // The n-th home to ask on behalf of `home`, n below homes(). Needs no lock.
     unsigned nth_home(unsigned home, unsigned n) const { return order_[home][n]; }
     unsigned homes() const { return homes_; }
@@ -90,6 +95,13 @@ class FrameCore {
     // not hold its lock.
     bool seems_empty(Zone zone, unsigned home) const {
         return pools_.empty() || pool(zone, home).seems_empty();
+    }
+    // Of all homes.
+    bool seems_empty(Zone zone) const {
+        unsigned home = 0;
+        while (home < homes_ && seems_empty(zone, home))
+            ++home;
+        return home == homes_;
     }
     bool seems_empty(Zone zone, unsigned home, Reach reach) const {
         if (pools_.empty()) return true;
@@ -193,7 +205,6 @@ class FrameCore {
     BlockIndex& index_of(const BlockHeader& header) const {
         return pool_of(header).index[header.index % mobilities];
     }
-    unsigned home_of_several(Frame frame) const;
     unsigned home_of_block(const FrameSection& section, uint32_t block) const {
         return homes_ == 1 ? 0 : home_for(block >> BlockTable::group_order, section.node);
     }
@@ -214,6 +225,8 @@ class FrameCore {
     }
 
     // frame_singles.cpp
+    template <class IsNext>
+    size_t pick(Span<Frame> frames, Frame* next, IsNext is_next) const;
     void give_one(uint32_t block, unsigned position);
     const Frame* give_to_block(const FrameSection& section, uint32_t block, const Frame* next,
                                const Frame* end);

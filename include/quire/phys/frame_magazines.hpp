@@ -85,7 +85,8 @@ class DelayedMagazines {
         return true;
     }
     // What goes back to the blocks when there is no room, and that so many of it went.
-    Span<const Frame> surplus() const { return {back_, returned_}; }
+    Span<Frame> surplus() { return {back_, returned_}; }
+    Span<const Frame> returned() const { return {back_, returned_}; }
     void drop_surplus(size_t gone) {
         returned_ -= gone;
         judged_ -= judged_ < gone ? judged_ : gone;
@@ -130,7 +131,7 @@ class StackMagazine {
         return true;
     }
     // The oldest half, at most.
-    Span<const Frame> surplus() const { return {frames_, count_ < batch ? count_ : batch}; }
+    Span<Frame> surplus() { return {frames_, count_ < batch ? count_ : batch}; }
     void drop_surplus(size_t gone) {
         count_ -= gone;
         for (size_t i = 0; i < count_; ++i)

@@ -166,7 +166,7 @@ class PerCpuFrames {
         for (const Frame here : mine.frames.rest())
             if (here == frame) return true;
         if constexpr (reuse == Reuse::delayed) {
-            for (const Frame here : mine.frames.surplus())
+            for (const Frame here : mine.frames.returned())
                 if (here == frame) return true;
         }
         return false;
@@ -236,14 +236,18 @@ class PerCpuFrames {
         }
         return 0;
     }
-    void give_surplus(Magazines& mine, unsigned blocks = most_blocks) {
+    void give_surplus(Magazines& mine) {
+        give_back(mine, frames_.of_one_home(mine.frames.surplus(), most_blocks), most_blocks);
+    }
+    // The first of the surplus, from as many blocks.
+    void give_back(Magazines& mine, Span<const Frame> frames, unsigned blocks) {
         mine.near = {};
-        const auto freed = frames_.free_some(mine.frames.surplus(), blocks);
+        const auto freed = frames_.free_some(frames, blocks);
         mine.refused += freed.refused;
         mine.frames.drop_surplus(freed.done);
     }
     void give_up(Magazines& mine) {
-        give_surplus(mine, UINT32_MAX);
+        give_back(mine, mine.frames.surplus(), UINT32_MAX);
         mine.refused += frames_.free_some(mine.frames.rest());
         mine.frames.drop_rest();
         mine.recent = RecentFrames();

@@ -2,6 +2,7 @@
 // Memory in parts: nodes, several homes in one, and what can be moved apart from what cannot.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -20,6 +21,10 @@ using test::run_of;
 
 constexpr uint64_t base = 512 * 10;  // above 16 MiB, so that there is one zone
 constexpr uint64_t group_frames = uint64_t{BlockTable::group_blocks} * block_frames;
+
+// Where two homes begin that share the memory from there on.
+constexpr uint64_t first_home = 2 * group_frames;
+constexpr uint64_t second_home = 3 * group_frames;
 
 template <unsigned homes>
 class HomesMachine {
@@ -198,6 +203,83 @@ TEST(FrameHomes, NextInLineIsWhatWouldBeTakenAgain) {
     frames[1] = Frame(base + 1536);
     ASSERT_EQ(pick(2, Mobility::unmovable), 1u);
     EXPECT_EQ(next[0], Frame(base + 1024));
+}
+
+// Each home's frames are judged by what that home would be served from, whoever asks; those of
+// other nodes are nobody's next.
+TEST(FrameHomes, NextInLineOfEachHome) {
+    HomesMachine<2> machine({{first_home, 2 * group_frames}});
+    // Of the first home, one block is fuller than the other; all that the second has in use is
+    // emptier than either.
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(first_home, 500)).ok());
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(first_home + 512, 100)).ok());
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(second_home, 3)).ok());
+    for (const unsigned home : {0u, 1u}) {
+        Frame frames[] = {Frame(first_home + 512), Frame(first_home), Frame(second_home),
+                          Frame(first_home + 513)};
+        Frame next[4];
+        ASSERT_EQ(machine.frames.pick_next(frames, Zone::high, Mobility::unmovable, home, next),
+                  2u);
+        EXPECT_EQ(next[0], Frame(first_home));
+        EXPECT_EQ(next[1], Frame(second_home));
+        EXPECT_EQ(frames[0], Frame(first_home + 512));
+        EXPECT_EQ(frames[1], Frame(first_home + 513));
+    }
+}
+
+TEST(FrameNodes, NextInLineIsOfTheSameNode) {
+    const FrameTopology topology{three_nodes, {}};
+    HomesMachine<3> machine({{base, 3000}}, topology);
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(base + 10, 1)).ok());
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(base + 1010, 1)).ok());
+    for (const Node node : {Node{0}, Node{1}, Node{2}}) {
+        Frame frames[] = {Frame(base + 10), Frame(base + 1010)};
+        Frame next[2];
+        const size_t picked = machine.frames.pick_next(frames, Zone::high, Mobility::unmovable,
+                                                       machine.frames.home_for(0, node), next);
+        // Frames of the largest section only, which here is one of three alike.
+        ASSERT_LE(picked, 1u);
+        if (picked == 1) EXPECT_TRUE(three_nodes[node].frames.contains(next[0]));
+    }
+}
+
+// What can be given back under one lock, and is not too much.
+TEST(FrameHomes, OfOneHome) {
+    HomesMachine<2> machine({{first_home, 2 * group_frames}});
+    const uint64_t in_order[] = {600, group_frames, 601, 1100, 1700, 602, 2100};
+    Frame frames[7];
+    for (size_t i = 0; i < 7; ++i)
+        frames[i] = Frame(first_home + in_order[i]);
+    const auto part = machine.frames.of_one_home(frames, 3);
+    ASSERT_EQ(part.data(), frames);
+    ASSERT_EQ(part.size(), 4u);
+    for (const uint64_t expected : {600u, 601u, 1100u, 1700u})
+        EXPECT_NE(std::find(frames, frames + 4, Frame(first_home + expected)), frames + 4);
+    for (const uint64_t one : in_order)
+        EXPECT_EQ(std::count(frames, frames + 7, Frame(first_home + one)), 1) << one;
+    EXPECT_TRUE(machine.frames.of_one_home({}, 3).empty());
+}
+
+// A refill is content with what its own home has, when that is a good part of it.
+TEST(FrameHomes, UsedBlocksOfTheOwnHomeWillDo) {
+    HomesMachine<2> machine({{first_home, 2 * group_frames}});
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(first_home, 512 - 40)).ok());
+    ASSERT_TRUE(machine.frames.allocate_at(run_of(second_home, 500)).ok());
+    Frame batch[64];
+    const auto take_used = [&](unsigned most_blocks) {
+        return machine.frames.allocate_from_used_blocks(batch, Zone::high, Mobility::unmovable, 0,
+                                                        most_blocks);
+    };
+    EXPECT_EQ(take_used(10), 40u);
+    EXPECT_LT(batch[39], Frame(second_home));
+    // It has none, and the other few.
+    EXPECT_EQ(take_used(10), 12u);
+    // Too few, and so the other's as well, unless that would be too many blocks.
+    ASSERT_TRUE(machine.frames.free(run_of(first_home, 4)).ok());
+    ASSERT_TRUE(machine.frames.free(run_of(second_home, 4)).ok());
+    EXPECT_EQ(take_used(1), 4u);
+    ASSERT_TRUE(machine.frames.free(run_of(first_home, 4)).ok());
+    EXPECT_EQ(take_used(2), 8u);
 }
 
 TEST(FrameHomes, SomeOfManyFrees) {
