@@ -4,11 +4,13 @@
 targets beside them.
 
 One program that only knows malloc and free runs under each heap by LD_PRELOAD: ours at each level
-(QUIRE_MALLOC_LEVEL), the C library's, mimalloc, jemalloc and tcmalloc where they are installed, and
-first-fit, a heap as tutorials have it. Each row is a process of its own; heaps take turns. Figures
-are nanoseconds of CPU time a step, the least of the repetitions, unless a table says otherwise; a
-step is a malloc and a free. "/best" is ours, at the default level, over the best peer; first-fit is
-no peer. "slow": it would have taken too long. Instructions are counted by valgrind.
+(QUIRE_MALLOC_LEVEL), the C library's, mimalloc, jemalloc and tcmalloc where they are installed,
+first-fit, a heap as tutorials have it, and floor, which does the least that any must and checks
+nothing (floor_malloc.cpp). Each row is a process of its own; heaps take turns. Figures are
+nanoseconds of CPU time a step, the least of the repetitions, unless a table says otherwise; a step
+is a malloc and a free. "/best" is ours, at the default level, over the best peer, and "/floor" over
+the floor; first-fit and floor are no peers. "slow": it would have taken too long. Instructions are
+counted by valgrind.
 """
 
 import argparse
@@ -38,6 +40,7 @@ from tables import figure, print_lines  # noqa: E402
 BUILD = ROOT / "build" / "release"
 PROGRAM = BUILD / "bench" / "heap" / "quire_heap_bench"
 BASELINE = "first-fit"
+FLOOR = "floor"
 OURS = "quire-default"
 SECONDS = 30
 SECONDS_OF_BASELINE = 5
@@ -92,6 +95,8 @@ def measure(rows, chosen, options):
         print(f"measuring, {repetition + 1} of {options.repetitions}", flush=True)
         for row in rows:
             for heap in chosen:
+                if heap.name == FLOOR and row.startswith("memory/"):
+                    continue  # it gives nothing back
                 taken = runs.setdefault((row, heap.name), [])
                 if None not in taken and not (repetition > 0 and row.startswith("memory/")):
                     taken.append(run_row(row, heap, options))
@@ -208,13 +213,15 @@ def cell(table, values):
 def best_peer(row, value="least"):
     """The least of other people's real heaps, or None."""
     figures = [values[value] for heap, values in row.items()
-               if not heap.startswith("quire") and heap != BASELINE and values]  # fmt: skip
+               if not heap.startswith("quire") and heap not in (BASELINE, FLOOR) and values]  # fmt: skip
     return min(figures, default=None)
 
 
-def ratio(row):
-    best, ours = best_peer(row), row.get(OURS, {}).get("least")
-    return f"x{ours / best:.2f}" if best and ours is not None else ""
+def ratios(row):
+    """Of ours to the best peer, and to the floor."""
+    ours = row.get(OURS, {}).get("least")
+    others = [best_peer(row), row.get(FLOOR, {}).get("least")]
+    return [f"x{ours / other:.2f}" if other and ours is not None else "" for other in others]
 
 
 def beside(table, row):
@@ -226,17 +233,17 @@ def beside(table, row):
 
 def print_table(table, rows):
     names = list(dict.fromkeys(heap for values in rows.values() for heap in values))
-    lines = [[""] + names + ["/best", "target", "others"]]
+    lines = [[""] + names + ["/best", "/floor", "target", "others"]]
     for row, values in rows.items():
         if table == "latency":
             for call in ("malloc", "free"):
                 single = {h: {p: v[f"{call} {p}"] for p in PERCENTILES} if v else {}
                           for h, v in values.items()}  # fmt: skip
-                lines.append([call] + [cell(table, single[h]) for h in names] + [""])
+                lines.append([call] + [cell(table, single[h]) for h in names] + ["", ""])
                 lines[-1] += beside(table, row) if call == "malloc" else ["", ""]
             continue
         lines.append([row] + [cell(table, values[h]) if h in values else "" for h in names])
-        lines[-1] += [ratio(values)] + beside(table, row)
+        lines[-1] += ratios(values) + beside(table, row)
     print_lines(TITLES[table], lines)
 
 
@@ -293,7 +300,7 @@ def parse():
 
 def main():
     options = parse()
-    chosen = heaps.ours() + heaps.peers() + [heaps.first_fit()]
+    chosen = heaps.ours() + heaps.peers() + [heaps.first_fit(), heaps.floor()]
     if options.heap:
         chosen = [heap for heap in chosen if heap.name in options.heap]
     wanted = re.compile(options.pattern)
@@ -301,6 +308,7 @@ def main():
     rows = [row for row in listing.stdout.splitlines()
             if wanted.search(row) and not row.startswith("count/")]  # fmt: skip
     tables = measure(rows, chosen, options)
+    chosen = [heap for heap in chosen if heap.name != FLOOR]
     if wanted.search("instructions") and shutil.which("valgrind"):
         print("counting instructions", flush=True)
         tables["instructions"] = count_instructions(chosen)

@@ -80,6 +80,11 @@ def first_fit(build=toolchain.BUILD / "release"):
     return Heap("first-fit", build / "bench" / "heap" / "libfirst-fit-malloc.so")
 
 
+def floor(build=toolchain.BUILD / "release"):
+    """Of bench/heap: the least that a heap does."""
+    return Heap("floor", build / "bench" / "heap" / "libfloor-malloc.so")
+
+
 def ours(build=toolchain.BUILD / "release", levels=LEVELS):
     """Ours at each level, when the build in that folder has it."""
     library = next(iter(sorted(build.glob("**/libquire-malloc.so"))), None)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A reservation in which spans live, with the bookkeeping that leads from an address to its span.
 //
-//     slots, 16 KiB each | a page never committed | slot bits | slot map | span records | store
+//     slots, 16 KiB each | a page | slot bits | slot map | span records | a page | store
 //
+// The two pages are never committed.
 // Map and records are committed as far as slots were ever taken; the store, which holds the states
 // of cells, a page at a time. So nothing about a block lies where an overrun could reach.
 #pragma once

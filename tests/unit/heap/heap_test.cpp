@@ -365,7 +365,7 @@ TEST_F(HeapTest, SmallerArenasFollowWhereAddressSpaceIsScarce) {
     HeapOptions options;
     options.arena_bytes = size_t{1} << 20;
     start(options);
-    pages_.limit_address_space(pages_.reserved_bytes() + (size_t{300} << 10));
+    pages_.limit_address_space(pages_.reserved_bytes() + (size_t{310} << 10));
     size_t blocks = 0;
     while (heap_.allocate(1000).ok())
         ++blocks;
