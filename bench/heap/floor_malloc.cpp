@@ -40,10 +40,9 @@ constexpr unsigned any_class_for(size_t bytes) {
 }
 constexpr size_t cell_bytes_of(unsigned index) {
     if (index >= first_doubling) return largest_medium << (index - first_doubling + 1);
-    return quire::heap_internal::cell_bytes_of(
-        index < quire::heap_internal::ordinary_classes
-            ? index
-            : index + quire::heap_internal::guarded_classes);
+    return quire::heap_internal::cell_bytes_of(index < quire::heap_internal::ordinary_classes
+                                                   ? index
+                                                   : index + quire::heap_internal::guarded_classes);
 }
 struct QuickClasses {
     uint8_t of_granules[quick_limit / 16 + 1];
@@ -96,9 +95,8 @@ inline void* take(unsigned index) {
     return *--array.top;
 }
 inline unsigned class_of(const void* block) {
-    return static_cast<unsigned>((static_cast<const char*>(block) -
-                                  space.load(std::memory_order_relaxed)) >>
-                                 range_shift);
+    return static_cast<unsigned>(
+        (static_cast<const char*>(block) - space.load(std::memory_order_relaxed)) >> range_shift);
 }
 
 }  // namespace

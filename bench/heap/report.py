@@ -213,7 +213,8 @@ def cell(table, values):
 def best_peer(row, value="least"):
     """The least of other people's real heaps, or None."""
     figures = [values[value] for heap, values in row.items()
-               if not heap.startswith("quire") and heap not in (BASELINE, FLOOR) and values]  # fmt: skip
+               if not heap.startswith("quire") and heap not in (BASELINE, FLOOR)
+               and values]  # fmt: skip
     return min(figures, default=None)
 
 
