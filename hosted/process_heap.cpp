@@ -49,6 +49,8 @@ constinit Atomic<bool> started{false};
 constinit bool hardened = false;
 constinit pthread_key_t at_thread_exit = 0;
 
+constexpr uint32_t usual_sample_interval = 1000;
+
 // Set while this thread has asked to be told of its end.
 thread_local bool introduced = false;
 thread_local unsigned farewells = 0;
@@ -60,21 +62,48 @@ void leave(void*) {
     ++farewells;
 }
 
-// QUIRE_MALLOC_LEVEL: what is looked out for. Every bad free always is.
+// Whether the word is one of those of the list, which '+' parts.
+bool lists(const char* list, const char* word) {
+    const size_t length = strlen(word);
+    for (; list != nullptr; list = strchr(list, '+')) {
+        if (*list == '+') ++list;
+        if (strncmp(list, word, length) != 0) continue;
+        if (list[length] == '\0' || list[length] == '+') return true;
+    }
+    return false;
+}
+
+// QUIRE_MALLOC_LEVEL: what is looked out for, in words that '+' parts. Every bad free always is.
+//   hardened    slack and poison
+//   slack       the bytes behind each block; sizes
+//   poison      freed blocks are filled and looked at before they are given out again
+//   quarantine  freed blocks wait for a random time
+//   random      which block of a size is next is random
+//   sample      one allocation in 1000, or in QUIRE_MALLOC_SAMPLE, gets pages of its own
 HeapOptions options_of_level() {
     HeapOptions options;
     options.cached_bytes = size_t{16} << 20;
     options.overrun_check = OverrunCheck::none;
     const char* const level = getenv("QUIRE_MALLOC_LEVEL");
-    if (level != nullptr && strcmp(level, "hardened") == 0) {
+    const bool all = lists(level, "hardened");
+    if (all || lists(level, "slack")) {
         hardened = true;
         options.overrun_check = OverrunCheck::every_block;
-        options.poison_freed = true;
         // A page with a guard is a mapping of its own, of which a process may have so many; what is
         // larger has one.
         options.guard_pages = false;
         pages.guard_small_reservations();
     }
+    options.poison_freed = all || lists(level, "poison");
+    if (lists(level, "quarantine")) options.quarantine_bytes = size_t{1} << 20;
+    options.random_placement = lists(level, "random");
+    if (lists(level, "sample")) {
+        const char* const interval = getenv("QUIRE_MALLOC_SAMPLE");
+        options.sample_interval = interval == nullptr
+                                      ? usual_sample_interval
+                                      : static_cast<uint32_t>(strtoul(interval, nullptr, 10));
+    }
+    options.seed = static_cast<uint64_t>(getpid()) << 20 ^ reinterpret_cast<uintptr_t>(&options);
     return options;
 }
 

@@ -162,8 +162,7 @@ class CStart {
     [[gnu::noinline]] Status start_on(Memory& memory, const StartParts& start,
                                       const Format& format) {
         parts_.end();
-        parts_.make(map_, layout_, Span<const FixedMapping>(fixed_, fixed_count_), platform_, tlb_,
-                    HeapOptions());
+        parts_.make(map_, layout_, Span<const FixedMapping>(fixed_, fixed_count_), platform_, tlb_);
         const size_t half = start.boot_window_pages / 2;
         boot_window_.pages = PageRange(page_of(VirtualAddress(start.boot_window)) + PageCount(half),
                                        PageCount(start.boot_window_pages - half));

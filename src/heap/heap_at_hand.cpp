@@ -26,6 +26,7 @@ constexpr unsigned depot_magazines(const SizeClass& shape) {
 
 // What the CPU needs for its fast path. The tables grow, but for the first arena they never move.
 void HeapCore::welcome(CpuBlocks& cpu) {
+    if (!keeps_at_hand()) return;
     const Arena& arena = arenas_[0];
     if (cpu.map_ == nullptr) {
         for (unsigned index = 0; index < class_count; ++index) {
@@ -43,19 +44,19 @@ void HeapCore::welcome(CpuBlocks& cpu) {
         cpu.base_ = reinterpret_cast<uintptr_t>(arena.base());
         cpu.most_poisoned_ = options_.poison_freed ? most_slack_in_state : 0;
         cpu.medium_.most_bytes = min(options_.cached_bytes / 2, most_medium_bytes);
-        // With guards between cells, or where not every request has a byte to watch, the tables
-        // say too little.
-        const bool all = options_.overrun_check == OverrunCheck::every_block;
-        cpu.watched_end_ = all ? watched_limit : 0;
-        cpu.quick_end_ = watches_slack() ? 0 : quick_limit + 1;
         shared_ = true;
     }
+    // With guards between cells, or where not every request has a byte to watch, the tables say too
+    // little.
+    const bool all = options_.overrun_check == OverrunCheck::every_block;
+    cpu.watched_end_ = all ? watched_limit : 0;
+    cpu.quick_end_ = watches_slack() ? 0 : quick_limit + 1;
     (watches_slack() ? cpu.watched_slots_ : cpu.slots_) = arena.recorded_slots();
 }
 
 // Whether cells of the class go through CPUs' arrays.
 bool HeapCore::may_lie_at_hand(unsigned size_class) const {
-    if (size_class == no_class) return false;
+    if (size_class == no_class || !keeps_at_hand()) return false;
     if (!watches_slack()) return true;
     return options_.overrun_check == OverrunCheck::every_block &&
            size_classes.entries[size_class].cell_bytes <= watched_limit;
@@ -211,6 +212,7 @@ Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignm
     welcome(cpu);
     const unsigned size_class = class_of(bytes, alignment);
     if (may_lie_at_hand(size_class)) {
+        if (void* const sampled = sample(bytes, alignment)) return sampled;
         void* const block = take_at_hand(cpu, size_class, bytes);
         if (broken_ != nullptr) return judge(nullptr, bytes);
         if (block != nullptr && fill == Fill::zero) __builtin_memset(block, 0, bytes);
@@ -225,7 +227,7 @@ Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignm
 
 // What becomes of a block that its owner gave back: a cell stays with the CPU.
 Status HeapCore::keep_at_hand(CpuBlocks& cpu, const Block& block) {
-    if (block.large != nullptr) return free_block(block);
+    if (block.span == nullptr) return free_block(block);
     SpanRecord& span = *block.span;
     if (!may_lie_at_hand(span.size_class)) return free_block(block);
     CpuBlocks::Bin& bin = cpu.bins_[span.size_class + 1];

@@ -136,6 +136,7 @@ void* HeapCore::allocate_cell(unsigned size_class, size_t bytes, size_t alignmen
                               LargerCell larger) {
     SpanRecord* found = find_span(size_class);
     if (found == nullptr) found = find_span_with_memory(size_class);
+    if (found == nullptr && drain_quarantine()) found = find_span(size_class);
     if (found == nullptr && give_back_empty_spans()) found = find_span(size_class);
     if (found == nullptr && larger == LargerCell::if_need_be) {
         found = find_larger_cell(size_class, alignment);
@@ -144,11 +145,19 @@ void* HeapCore::allocate_cell(unsigned size_class, size_t bytes, size_t alignmen
     return found == nullptr ? nullptr : take_cell(*found, bytes);
 }
 
-// The span's lowest free cell, which has memory.
+unsigned HeapCore::cell_to_take(const SpanRecord& span) {
+    if (!options_.random_placement) return span.lowest_free();
+    const auto with_memory =
+        static_cast<unsigned>(span.committed_bytes() / span.geometry().cell_bytes);
+    const unsigned limit = min(with_memory, unsigned{span.geometry().cells});
+    return span.free_from(random_.below(limit), limit);
+}
+
+// One of the span's free cells; the lowest has memory.
 void* HeapCore::take_cell(SpanRecord& span, size_t bytes) {
     const SizeClass& shape = span.geometry();
     const unsigned from_bin = span.bin_link.linked() ? span.bin() : no_bin;
-    const unsigned cell = span.lowest_free();
+    const unsigned cell = cell_to_take(span);
     const size_t kept = kept_bytes(bytes, shape.cell_bytes);
     fresh_ = cell >= span.touched;
     span.take(cell, static_cast<unsigned>(shape.cell_bytes - kept));
@@ -176,11 +185,36 @@ void HeapCore::give_back_surplus() {
     }
 }
 
+// Until its turn comes, it counts as a block of its cell's size.
+void HeapCore::quarantine(const Block& block) {
+    block.span->keep_waiting(block.cell);
+    live_bytes_ += block.capacity;
+    const Quarantine::Cell left = quarantine_.exchange({block.span, block.cell}, random_);
+    if (left.span == nullptr) return;
+    live_bytes_ -= left.span->geometry().cell_bytes;
+    put_back_cell(*left.span, left.cell);
+}
+
+// Whether anybody was there.
+bool HeapCore::drain_quarantine() {
+    const bool any = quarantine_.count() != 0;
+    while (quarantine_.count() != 0) {
+        const Quarantine::Cell left = quarantine_.take_any();
+        live_bytes_ -= left.span->geometry().cell_bytes;
+        put_back_cell(*left.span, left.cell);
+    }
+    return any;
+}
+
 void HeapCore::free_cell(const Block& block) {
     if (options_.poison_freed) poison(block.start, block.capacity);
-    put_back_cell(*block.span, block.cell);
     ++frees_;
     live_bytes_ -= block.requested;
+    if (block.capacity <= options_.quarantine_bytes / Quarantine::places) {
+        quarantine(block);
+    } else {
+        put_back_cell(*block.span, block.cell);
+    }
     give_back_surplus();
 }
 

@@ -41,13 +41,14 @@ bool HeapCore::give_back_retired() {
 }
 
 bool HeapCore::owes() const {
-    return retired_ != nullptr || wanted_piece_ != 0 || cached_bytes_ > options_.cached_bytes ||
-           kept_.exceeds(options_.cached_bytes);
+    return retired_ != nullptr || samples_.owes() || wanted_piece_ != 0 ||
+           cached_bytes_ > options_.cached_bytes || kept_.exceeds(options_.cached_bytes);
 }
 
 void HeapCore::settle() {
     while (give_back_retired()) {
     }
+    if (samples_.owes()) samples_.settle(pages_);
     give_back_surplus();
     while (kept_.exceeds(options_.cached_bytes) && give_back_kept()) {
     }

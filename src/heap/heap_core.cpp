@@ -33,6 +33,8 @@ Status HeapCore::start(PageSource& pages, const HeapOptions& options) {
     // Such a block leaves a page range its guard, and must fit the smallest arena that may come.
     const bool medium = !watches_slack() && bytes / 16 >= largest_medium;
     largest_in_span_ = medium ? largest_medium : largest_cell;
+    random_.start(options.seed ^ reinterpret_cast<uintptr_t>(arenas_[0].base()) >> page_shift);
+    until_sample_ = 1;
     return {};
 }
 
@@ -45,6 +47,8 @@ void HeapCore::stop() {
     }
     while (give_back_retired()) {
     }
+    samples_.stop(pages_);
+    quarantine_.clear();
     for (auto& of_class : bins_) {
         for (Bin& bin : of_class) {
             while (bin.pop_front() != nullptr) {
@@ -100,6 +104,7 @@ size_t HeapCore::natural_alignment(size_t bytes) const {
 Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fill) {
     if (!started()) return Failure{Error::bad_argument};
     if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
+    if (void* const sampled = sample(bytes, alignment)) return sampled;
     const unsigned size_class = class_of(bytes, alignment);
     const bool large = size_class == no_class;
     void* const block = large ? allocate_large(bytes, alignment, 0)
@@ -151,6 +156,7 @@ size_t HeapCore::trim() {
     const size_t before = pages_.committed_bytes();
     settle();
     drain_depot();
+    drain_quarantine();
     give_back_empty_spans();
     for (unsigned i = arena_count_; i-- > 0;) {
         Arena& arena = arenas_[i];
@@ -167,9 +173,9 @@ HeapCounters HeapCore::counters() const {
         bookkeeping += arena.bookkeeping_bytes();
     const AtHand between = in_depot();
     return HeapCounters{
-        .live_blocks = live_blocks_ - between.blocks,
-        .live_bytes = live_bytes_ - between.bytes,
-        .usable_bytes = usable_bytes_ - between.bytes,
+        .live_blocks = live_blocks_ - between.blocks - quarantine_.count(),
+        .live_bytes = live_bytes_ - between.bytes - quarantine_.bytes(),
+        .usable_bytes = usable_bytes_ - between.bytes - quarantine_.bytes(),
         .committed_bytes = pages_.committed_bytes(),
         .peak_committed_bytes = pages_.peak_committed_bytes(),
         .allocations = allocations_,

@@ -30,13 +30,35 @@ Result<HeapCore::Block> HeapCore::locate_in_span(const SpanRecord& span,
         .start = span.base + offset,
         .span = const_cast<SpanRecord*>(&span),
         .large = nullptr,
+        .guarded = nullptr,
         .cell = cell,
         .requested = shape.cell_bytes - span.slack(cell),
         .capacity = shape.cell_bytes,
     };
 }
 
+Result<HeapCore::Block> HeapCore::locate_sample(const void* address) const {
+    const GuardedBlocks::Block& block = samples_.nearest(address);
+    const auto* const at = static_cast<const unsigned char*>(address);
+    const bool inside = at > block.start && at < block.start + block.bytes;
+    if (block.start == nullptr || (at != block.start && !(block.live && inside))) {
+        return Failure{Error::foreign, address_value(address)};
+    }
+    if (!block.live) return Failure{Error::already_free, address_value(address)};
+    if (inside) return Failure{Error::misaligned, address_value(address)};
+    return Block{
+        .start = block.start,
+        .span = nullptr,
+        .large = nullptr,
+        .guarded = const_cast<GuardedBlocks::Block*>(&block),
+        .cell = 0,
+        .requested = block.bytes,
+        .capacity = GuardedBlocks::capacity_of(block),
+    };
+}
+
 Result<HeapCore::Block> HeapCore::locate(const void* address) const {
+    if (samples_.contains(address)) return locate_sample(address);
     for (const Arena& arena : arenas()) {
         if (!arena.contains(address)) continue;
         const SpanRecord* span = arena.span_at(address);
@@ -57,24 +79,29 @@ Result<HeapCore::Block> HeapCore::locate(const void* address) const {
         .start = large->base,
         .span = nullptr,
         .large = large,
+        .guarded = nullptr,
         .cell = 0,
         .requested = large->requested,
         .capacity = large->committed,
     };
 }
 
+const unsigned char* HeapCore::broken_byte(const Block& block) {
+    if (block.guarded != nullptr) return GuardedBlocks::broken(*block.guarded);
+    return broken_canary(block.start, block.requested, block.capacity);
+}
+
 Result<HeapCore::Block> HeapCore::locate_intact(const void* address) const {
     const Result<Block> located = locate(address);
     if (!located.ok()) return located;
-    const unsigned char* broken =
-        broken_canary(located->start, located->requested, located->capacity);
+    const unsigned char* const broken = broken_byte(*located);
     if (broken != nullptr) return Failure{Error::corrupted, address_value(broken)};
     return located;
 }
 
 Status HeapCore::free_block(const Block& block) {
     if (block.large != nullptr) return free_large(block);
-    free_cell(block);
+    block.guarded != nullptr ? free_sample(block) : free_cell(block);
     return {};
 }
 
@@ -87,7 +114,7 @@ Status HeapCore::free(void* block) {
 
 // Where sizes are not kept, whether a request of that size would get such a cell.
 bool HeapCore::is_size_of(const Block& block, size_t bytes, size_t alignment) const {
-    if (watches_slack()) return bytes == block.requested;
+    if (watches_slack() || block.guarded != nullptr) return bytes == block.requested;
     if (bytes > block.capacity) return false;
     if (sizes_vary_) return true;
     if (block.large != nullptr) return LargeCache::fits(round_up_to_pages(bytes), block.capacity);
@@ -122,6 +149,10 @@ bool HeapCore::fits_in_place(const Block& block, size_t bytes) const {
 HeapCore::Resized HeapCore::resize_in_place(void* address, size_t bytes, Shrink shrink) {
     const Result<Block> located = locate_intact(address);
     if (!located.ok()) return Resized::misused;
+    if (located->guarded != nullptr) {
+        const bool stays = shrink == Shrink::always || bytes == located->requested;
+        return stays && shrink_sample(*located, bytes) ? Resized::done : Resized::must_move;
+    }
     if (located->large != nullptr) {
         const bool stays = shrink == Shrink::always || class_of(bytes, 1) == no_class;
         return stays && resize_large(*located, bytes) ? Resized::done : Resized::must_move;

@@ -158,7 +158,8 @@ void HeapCore::note_resized(const Block& block, size_t bytes) {
     usable_bytes_ += large.committed - block.capacity;
     const size_t kept = kept_bytes(bytes, large.committed);
     if (kept < block.requested) {
-        shred(Block{large.base, nullptr, &large, 0, min(block.requested, large.committed), 0},
+        shred(Block{large.base, nullptr, &large, nullptr, 0, min(block.requested, large.committed),
+                    0},
               kept);
     }
     large.requested = kept;

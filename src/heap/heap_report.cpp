@@ -5,21 +5,38 @@
 
 namespace quire::heap_internal {
 
-// What validate found.
-Report HeapCore::explain_corrupted(const Failure& failure) const {
-    const auto* const where =
-        reinterpret_cast<const unsigned char*>(static_cast<uintptr_t>(failure.where));
+namespace {
+
+const void* pointer_to(uint64_t address) {
+    return reinterpret_cast<const void*>(static_cast<uintptr_t>(address));
+}
+
+}  // namespace
+
+// The live block that holds the address or whose cell does; null when there is none.
+const void* HeapCore::block_around(const void* address) const {
+    if (samples_.contains(address)) return samples_.nearest(address).start;
     for (const Arena& arena : arenas()) {
-        const SpanRecord* const span = arena.contains(where) ? arena.span_at(where) : nullptr;
+        const SpanRecord* const span = arena.contains(address) ? arena.span_at(address) : nullptr;
         if (span == nullptr || span->kind != SlotKind::first) continue;
         const SizeClass& shape = span->geometry();
-        const unsigned cell = shape.index_of(static_cast<size_t>(where - span->base));
-        if (cell >= shape.cells) break;
-        if (span->state(cell) < cell_live) return explain(nullptr, 0, failure);
-        return explain(span->base + size_t{cell} * shape.stride, 0, failure);
+        const auto offset =
+            static_cast<size_t>(static_cast<const unsigned char*>(address) - span->base);
+        const unsigned cell = shape.index_of(offset);
+        const bool live = cell < span->touched && span->state(cell) >= cell_live;
+        return live ? span->base + size_t{cell} * shape.stride : nullptr;
     }
-    const LargeBlock* const large = large_.find(where);
-    if (large != nullptr) return explain(large->base, 0, failure);
+    const LargeBlock* const large = large_.find(address);
+    return large == nullptr ? nullptr : large->base;
+}
+
+// What validate found.
+Report HeapCore::explain_corrupted(const Failure& failure) const {
+    const void* const where = pointer_to(failure.where);
+    const void* const block = block_around(where);
+    if (block != nullptr) return explain(block, 0, failure);
+    for (const Arena& arena : arenas())
+        if (arena.contains(where)) return explain(nullptr, 0, failure);
     return Report{.what = "heap: bookkeeping was overwritten",
                   .error = failure.error,
                   .address = failure.where,
@@ -54,15 +71,17 @@ Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure
         report.likely_cause = "somebody keeps a pointer after freeing it, or writes past a block";
         return report;
     }
-    const Result<Block> located = locate(block);
+    const void* const around = failure.error == Error::misaligned ? block_around(block) : block;
+    const Result<Block> located = locate(around);
     if (!located.ok()) return report;
+    report.block = reinterpret_cast<uintptr_t>(around);
+    report.block_bytes = located->requested;
     if (failure.error == Error::corrupted) {
         report.what = "heap: the bytes behind a block were overwritten";
         report.address = failure.where;
         report.has_values = true;
         report.expected = canary_byte;
-        const unsigned char* broken =
-            broken_canary(located->start, located->requested, located->capacity);
+        const unsigned char* const broken = broken_byte(*located);
         report.found = broken != nullptr ? *broken : report.expected;
         report.likely_cause = "its owner wrote more bytes than it had asked for";
     } else if (failure.error == Error::bad_argument) {

@@ -6,16 +6,6 @@
 
 namespace quire::heap_internal {
 
-struct HeapCore::Totals {
-    size_t blocks = 0;
-    size_t live_bytes = 0;
-    size_t usable_bytes = 0;
-    size_t committed_bytes = 0;
-    size_t cached_bytes = 0;
-    size_t empty_spans = 0;
-    size_t listed_spans = 0;
-};
-
 namespace {
 
 Failure corrupted(const void* address) {
@@ -116,6 +106,8 @@ Status HeapCore::validate() const {
     }
     const Status large = validate_large(totals);
     if (!large.ok()) return large;
+    const Status samples = validate_samples(totals);
+    if (!samples.ok()) return samples;
     const Status lists = validate_lists(totals);
     if (!lists.ok()) return lists;
     size_t retired = 0;

@@ -29,6 +29,10 @@ void HeapCore::for_each_block(FunctionRef<bool(const LiveBlock&)> visit) const {
     }
     for (const LargeBlock* large = large_.first(); large != nullptr; large = large_.after(*large))
         if (!visit(LiveBlock{large->base, large->requested})) return;
+    for (unsigned slot = 0; slot < GuardedBlocks::slots; ++slot) {
+        const GuardedBlocks::Block& block = samples_.at(slot);
+        if (block.live && !visit(LiveBlock{block.start, block.bytes})) return;
+    }
 }
 
 }  // namespace quire::heap_internal

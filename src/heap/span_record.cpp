@@ -80,6 +80,14 @@ unsigned SpanRecord::lowest_free() const {
     return group * group_cells + free_in_group(group);
 }
 
+unsigned SpanRecord::free_from(unsigned cell, unsigned limit) const {
+    for (unsigned i = cell; i < limit; ++i)
+        if (state(i) == cell_free) return i;
+    for (unsigned i = 0; i < cell; ++i)
+        if (state(i) == cell_free) return i;
+    return lowest_free();
+}
+
 // Cells below `end` were taken, some of them of the group.
 void SpanRecord::note_taken(unsigned group, unsigned end) {
     if (end > touched) touched = static_cast<uint16_t>(end);

@@ -18,9 +18,15 @@ struct Report {
     uint64_t expected = 0;     // what should have been there
     uint64_t found = 0;        // what was there
     const char* likely_cause;  // one line, or null
+    // The block of memory that it is about, where it is known: zero otherwise.
+    uint64_t block = 0;
+    uint64_t block_bytes = 0;
+    const char* tag = nullptr;           // whose it is
+    const void* allocated_at = nullptr;  // behind the call
+    const void* freed_at = nullptr;
 };
 
-// Writes the report as up to three lines of plain text. Any context.
+// Writes the report as up to four lines of plain text. Any context.
 void write(TextWriter& out, const Report& report);
 
 }  // namespace quire

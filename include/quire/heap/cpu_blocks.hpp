@@ -130,6 +130,11 @@ class CpuBlocks {
         if (cell.bin->top == cell.bin->end && !turn_to_empty(*cell.bin)) return false;
         return put(*cell.bin, block, cell.state);
     }
+    // Has the next allocation take the slow path, and be sampled there.
+    void sample_next() {
+        quick_end_ = watched_end_ = 0;
+        sample_next_ = true;
+    }
     // How many cells of the class lie here.
     size_t count(unsigned size_class) const {
         const Bin& bin = bins_[size_class + 1];
@@ -270,6 +275,7 @@ class CpuBlocks {
     size_t most_poisoned_ = 0;
     Bin bins_[class_count + 1] = {};
     MediumArrays medium_ = {};
+    bool sample_next_ = false;
 };
 
 }  // namespace quire::heap_internal

@@ -200,6 +200,17 @@ class BasicHeap {
         lock_.unlock();
         panic(report);
     }
+    // What to say of an access that faulted at `address`: for fault handlers that find no other
+    // reason. Error: foreign, when it hit no guard of the heap's and no sampled block that was
+    // freed. Waits for the lock; busy when somebody has it.
+    Result<Report> explain_fault(uint64_t address) const
+        requires requires(L& lock) { lock.try_lock(); }
+    {
+        if (!lock_.try_lock()) return Failure{Error::busy, address};
+        const Result<Report> report = core_.explain_fault(address);
+        lock_.unlock();
+        return report;
+    }
     // For a process that is about to be copied: the copy must not find the lock taken.
     void lock_for_fork() { lock_.lock(); }
     void unlock_after_fork() { lock_.unlock(); }

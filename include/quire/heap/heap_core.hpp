@@ -12,10 +12,12 @@
 #include "quire/base/span.hpp"
 #include "quire/heap/arena.hpp"
 #include "quire/heap/cpu_blocks.hpp"
+#include "quire/heap/guarded_blocks.hpp"
 #include "quire/heap/heap_types.hpp"
 #include "quire/heap/large_block.hpp"
 #include "quire/heap/page_account.hpp"
 #include "quire/heap/page_source.hpp"
+#include "quire/heap/quarantine.hpp"
 #include "quire/heap/size_class.hpp"
 #include "quire/heap/span_record.hpp"
 
@@ -87,6 +89,8 @@ class HeapCore {
     // source lets it.
     bool owes() const;
     void settle();
+    // Counts an allocation of the CPU's: whether it should come to allocate_aligned, to be sampled.
+    bool is_turn_of_sample(CpuBlocks& cpu);
 
     // Cells that were given back with a state that they could not have: each was freed twice at the
     // same moment, or its state was overwritten.
@@ -99,19 +103,32 @@ class HeapCore {
     // Null stands for an allocation.
     Report explain(const void* block, size_t bytes, const Failure& failure) const;
     Report explain_corrupted(const Failure& failure) const;
+    // What to say of an access that faulted at `address`. Error: foreign, when that is no guard of
+    // the heap's, nor a sampled block that was freed.
+    Result<Report> explain_fault(uint64_t address) const;
 
   private:
     // A live block, found from its address.
     struct Block {
         unsigned char* start;
-        SpanRecord* span;   // null for a large block
-        LargeBlock* large;  // null for a cell
+        SpanRecord* span;               // null for a large block
+        LargeBlock* large;              // null for a cell
+        GuardedBlocks::Block* guarded;  // null for one that was not sampled
         unsigned cell;
         size_t requested;
         size_t capacity;
     };
     enum class Resized : uint8_t { done, must_move, misused };
-    struct Totals;  // what validate adds up
+    // What validate adds up.
+    struct Totals {
+        size_t blocks = 0;
+        size_t live_bytes = 0;
+        size_t usable_bytes = 0;
+        size_t committed_bytes = 0;
+        size_t cached_bytes = 0;
+        size_t empty_spans = 0;
+        size_t listed_spans = 0;
+    };
 
     static constexpr unsigned max_arenas = 16;
     static constexpr unsigned remembered_frees = 32;
@@ -146,6 +163,26 @@ class HeapCore {
     SpanRecord* find_larger_cell(unsigned size_class, size_t alignment);
     bool commit_cell(SpanRecord& span, unsigned cell);
     void free_cell(const Block& block);
+    void quarantine(const Block& block);
+    bool drain_quarantine();
+    bool keeps_at_hand() const {
+        // Its fast paths neither fill cells nor choose among them.
+        const bool fills = options_.poison_freed && !watches_slack();
+        return options_.quarantine_bytes == 0 && !options_.random_placement && !fills;
+    }
+    unsigned cell_to_take(const SpanRecord& span);
+    // Sampled blocks. Null where it is not this one's turn, or it cannot be had.
+    void* sample(size_t bytes, size_t alignment) {
+        if (options_.sample_interval == 0 || --until_sample_ != 0) return nullptr;
+        return take_sample(bytes, alignment);
+    }
+    [[gnu::noinline]] void* take_sample(size_t bytes, size_t alignment);
+    void free_sample(const Block& block);
+    bool shrink_sample(const Block& block, size_t bytes);
+    Result<Block> locate_sample(const void* address) const;
+    // The first byte that is not what it was made when the block was given out.
+    static const unsigned char* broken_byte(const Block& block);
+    const void* block_around(const void* address) const;
     void put_back_cell(SpanRecord& span, unsigned cell);
     void give_back_surplus();
     // Of an allocation that may have met a free block that was written to.
@@ -209,6 +246,7 @@ class HeapCore {
     Status validate_arena(const Arena& arena, Totals& totals) const;
     Status validate_span(const SpanRecord& span, Totals& totals) const;
     Status validate_large(Totals& totals) const;
+    Status validate_samples(Totals& totals) const;
     Status validate_lists(const Totals& totals) const;
 
     PageAccount pages_;
@@ -229,6 +267,10 @@ class HeapCore {
     // Full magazines on their way between CPUs.
     Magazine* depot_[class_count] = {};
     uint16_t depot_count_[class_count] = {};
+    Quarantine quarantine_;
+    GuardedBlocks samples_;
+    Random random_;
+    uint32_t until_sample_ = 1;
     size_t late_refusals_ = 0;
     const unsigned char* broken_ = nullptr;  // where a free block was found written to
     bool fresh_ = false;                     // the last block given out is zero: it is new memory

@@ -35,6 +35,19 @@ struct HeapOptions {
     // Freed blocks are filled with a pattern, so that what they held is gone, and looked at before
     // they are given out again, so that a write to one is found. Costs time by the size of blocks.
     bool poison_freed = false;
+    // Freed cells wait, 64 at a time and of a 64th of so many bytes at most; each free lets a
+    // random one of them go. So a block is not soon given out again, and nobody can tell when. Such
+    // a heap keeps nothing at hand with its CPUs. 0: none wait.
+    size_t quarantine_bytes = 0;
+    // Which of a span's free cells is next is random, so that what lies behind a block cannot be
+    // foretold. Such a heap keeps nothing at hand either.
+    bool random_placement = false;
+    // One in so many allocations of up to a page, at random, gets a page of its own between two
+    // that fault, and gives it back when it is freed: for finding rare mistakes in the field. What
+    // a CPU finds at hand does not count. Takes 65 pages of address space. 0: none.
+    uint32_t sample_interval = 0;
+    // Where its random numbers begin; the same ones follow from the same seed and addresses.
+    uint64_t seed = 0;
 };
 
 // A live block, as a walk shows it.

@@ -176,6 +176,14 @@ class PerCpuHeap {
     // does not find what it wants at hand. Any context. O(1).
     void request_trim() { heap_.request_trim(); }
 
+    // This CPU's next allocation of up to a page is sampled (HeapOptions::sample_interval, which
+    // must not be zero): from a timer, so that samples cost time and no allocation does. Any
+    // context. O(1).
+    void sample_next() {
+        const Pin pin;
+        part(pin).sample_next();
+    }
+
     // The heap's, less what lies with CPUs. Exact while no other CPU allocates or frees.
     HeapCounters counters() const {
         HeapCounters counters = heap_.counters();
@@ -305,7 +313,9 @@ class PerCpuHeap {
     [[gnu::noinline]] Result<void*> allocate_slowly(size_t bytes, size_t alignment, Fill fill) {
         Result<void*> block = Failure{Error::busy, bytes};
         catch_up_and([&](CpuPart& mine, Core& core) {
-            block = core.try_allocate_for(mine, bytes, alignment, fill);
+            block = core.is_turn_of_sample(mine)
+                        ? Result<void*>(Error::out_of_memory)
+                        : core.try_allocate_for(mine, bytes, alignment, fill);
         });
         if (block.ok() || block.error() != Error::out_of_memory) return block;
         const auto allocate = [=](Core& core) {

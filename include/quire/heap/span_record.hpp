@@ -55,6 +55,9 @@ struct SpanRecord {
     unsigned slack(unsigned cell) const;
     // The free cell of the lowest address. There must be one.
     unsigned lowest_free() const;
+    // The first free cell at or behind `cell`, or from the start on, that is below `limit`; the
+    // lowest free one when there is none.
+    unsigned free_from(unsigned cell, unsigned limit) const;
     // The cell, which is free, becomes live with so many bytes of slack.
     void take(unsigned cell, unsigned slack);
     // Up to `wanted` free cells below `limit`, the lowest, become cached; how many. The lowest
@@ -63,6 +66,8 @@ struct SpanRecord {
     // Makes a cell live, or changes a live one's slack.
     void set_live(unsigned cell, unsigned slack);
     void put_back(unsigned cell);
+    // A live cell is free, but not to be had yet.
+    void keep_waiting(unsigned cell) { write_state(cell, cell_cached); }
 
     // False when the summaries contradict the states, or more cells are live than `used` says.
     bool consistent() const;

@@ -23,6 +23,8 @@ struct CpusShape {
     bool poison_freed;
     size_t region_bytes;
     size_t most_live;
+    uint32_t sample_interval = 0;
+    size_t quarantine_bytes = 0;
 };
 
 inline std::vector<CpusShape> cpus_shapes() {
@@ -33,6 +35,9 @@ inline std::vector<CpusShape> cpus_shapes() {
         {"where-slack", OverrunCheck::where_slack, false, 48 * MiB, 2000},
         {"every-block", OverrunCheck::every_block, false, 48 * MiB, 2000},
         {"poisoned", OverrunCheck::every_block, true, 24 * MiB, 1000},
+        {"sampled", OverrunCheck::none, false, 24 * MiB, 2000, 4},
+        {"sampled-poisoned", OverrunCheck::every_block, true, 24 * MiB, 1000, 4},
+        {"quarantined", OverrunCheck::every_block, true, 24 * MiB, 1000, 4, MiB / 4},
     };
 }
 
@@ -97,6 +102,9 @@ class CpusWorld final : public model::World {
         HeapOptions options = pages_.pages.heap_options();
         options.overrun_check = shape.overrun_check;
         options.poison_freed = shape.poison_freed;
+        options.sample_interval = shape.sample_interval;
+        options.quarantine_bytes = shape.quarantine_bytes;
+        options.random_placement = shape.quarantine_bytes != 0;
         start_failed_ = !pages_.started() || !heap_.start(pages_, platform_, options).ok();
         live_.reserve(shape.most_live + batch);
     }

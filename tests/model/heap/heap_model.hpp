@@ -33,6 +33,19 @@ inline std::vector<HeapShape> heap_shapes() {
         {"no forced slack", {.overrun_check = OverrunCheck::where_slack}, SIZE_MAX, 3000},
         {"small arenas", {.arena_bytes = 64 * KiB, .cached_bytes = 0}, SIZE_MAX, 1500},
         {"two megabytes", {.arena_bytes = 1024 * KiB, .cached_bytes = 64 * KiB}, 512, 3000},
+        {"hardened", {.poison_freed = true}, SIZE_MAX, 3000},
+        {"quarantine", {.quarantine_bytes = 512 * KiB}, SIZE_MAX, 3000},
+        {"random placement", {.random_placement = true}, SIZE_MAX, 3000},
+        {"sampled", {.sample_interval = 3}, SIZE_MAX, 3000},
+        {"everything in two megabytes",
+         {.arena_bytes = 1024 * KiB,
+          .cached_bytes = 64 * KiB,
+          .poison_freed = true,
+          .quarantine_bytes = 512 * KiB,
+          .random_placement = true,
+          .sample_interval = 3},
+         512,
+         3000},
     };
 }
 
@@ -243,7 +256,8 @@ class HeapModel final : public model::World {
                 expected = Error::bad_argument;
                 break;
             case 2: {  // an overrun by one byte, where it hits nobody
-                const size_t page_rest = bytes % page_size;
+                const size_t page_rest =
+                    bytes % page_size * (reinterpret_cast<uintptr_t>(start + bytes) % page_size);
                 if (shape_.options.overrun_check == OverrunCheck::where_slack || page_rest == 0)
                     return {};
                 start[bytes] ^= 1;

@@ -15,7 +15,7 @@ class HeapModelTest : public testing::TestWithParam<size_t> {};
 
 TEST_P(HeapModelTest, AgreesWithTheList) {
     const HeapShape shape = heap_shapes()[GetParam()];
-    model::run_as_test([&] { return std::make_unique<HeapModel>(shape); }, shape.name, 260'000);
+    model::run_as_test([&] { return std::make_unique<HeapModel>(shape); }, shape.name, 120'000);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, HeapModelTest, testing::Range(size_t{0}, heap_shapes().size()));
