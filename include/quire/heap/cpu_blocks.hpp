@@ -33,7 +33,7 @@ using DoubleWord = uint64_t;
 // Requests up to this size find their class in a table.
 inline constexpr size_t quick_limit = 2048 * granule;
 // Up to this size, blocks that are watched lie at hand.
-inline constexpr size_t watched_limit = 1024;
+inline constexpr size_t watched_limit = page_size;
 struct QuickBins {
     uint16_t of_granules[quick_limit / granule + 1];
 };

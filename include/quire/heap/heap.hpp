@@ -193,6 +193,11 @@ class BasicHeap {
     [[noreturn]] void report_written_after_free(const Failure& failure) const {
         panic(core_.explain(nullptr, 0, failure));
     }
+    // What to say of a free of `block` that failed so; see Report.
+    Report explain(const void* block, const Failure& failure) const {
+        LockGuard guard(lock_);
+        return core_.explain(block, 0, failure);
+    }
     // Reports what validate found overwritten.
     [[noreturn]] void report_corrupted(const Failure& failure) {
         lock_.lock();

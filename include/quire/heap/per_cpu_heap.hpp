@@ -193,6 +193,9 @@ class PerCpuHeap {
     }
     Status validate() const { return heap_.validate(); }
     BackHeap& heap() { return heap_; }
+    Report explain(const void* block, const Failure& failure) const {
+        return heap_.explain(block, failure);
+    }
     // Hands a report to the platform, and does not return. For adapters over this heap.
     [[noreturn]] void panic(const Report& report) const { heap_.panic(report); }
 

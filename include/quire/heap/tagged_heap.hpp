@@ -76,6 +76,8 @@ class TaggedHeap {
         while (HeapTag* tag = tags_.pop_front())
             tag->use_ = TagUse{};
         use_ = TagUse{};
+        for (FreedBlock& freed : freed_)
+            freed = FreedBlock{};
         records_.stop();
     }
 
@@ -102,22 +104,13 @@ class TaggedHeap {
         return moved;
     }
     // As the heap's; a block whose free is refused keeps its record.
-    Status try_free(void* block) {
-        if (block == nullptr) return {};
-        heap_internal::BlockRecord* const record = taken_out(block);
-        const Status freed = heap_.try_free(block);
-        if (record == nullptr) return freed;
-        if (!freed.ok()) {
-            put_in(*record, block, record->bytes);
-            return freed;
-        }
-        const LockGuard guard(lock_);
-        records_.give_back(*record);
-        return freed;
+    [[gnu::noinline]] Status try_free(void* block) {
+        return free_called_from(block, __builtin_return_address(0));
     }
-    void free(void* block) {
-        const Status freed = try_free(block);
-        if (!freed.ok()) heap_.free(block);  // which reports it
+    // What is refused is reported, with the block's tag and callers where they are known.
+    [[gnu::noinline]] void free(void* block) {
+        const Status freed = free_called_from(block, __builtin_return_address(0));
+        if (!freed.ok()) report(block, freed.failure());
     }
 
     // `bytes` must be what was asked for; else bad_argument, and nothing changed.
@@ -133,7 +126,7 @@ class TaggedHeap {
     Result<TaggedBlock> find(const void* block) const {
         const LockGuard guard(lock_);
         const heap_internal::BlockRecord* const record =
-            block == nullptr ? nullptr : records_.find(block);
+            block == nullptr || !records_.started() ? nullptr : records_.find(block);
         if (record == nullptr) {
             return Failure{Error::foreign, reinterpret_cast<uintptr_t>(block)};
         }
@@ -196,6 +189,52 @@ class TaggedHeap {
     }
 
   private:
+    // What is remembered of the blocks that were freed last.
+    struct FreedBlock {
+        TaggedBlock block;
+        const void* freed_at;
+    };
+    static constexpr unsigned remembered = 16;
+
+    Status free_called_from(void* block, const void* caller) {
+        if (block == nullptr) return {};
+        heap_internal::BlockRecord* const record = taken_out(block);
+        const Status freed = heap_.try_free(block);
+        if (record == nullptr) return freed;
+        if (!freed.ok()) {
+            put_in(*record, block, record->bytes);
+            return freed;
+        }
+        const LockGuard guard(lock_);
+        freed_[next_freed_] = {{block, record->bytes, record->tag, record->caller}, caller};
+        next_freed_ = (next_freed_ + 1) % remembered;
+        records_.give_back(*record);
+        return freed;
+    }
+    [[noreturn, gnu::noinline]] void report(const void* block, const Failure& failure) {
+        Report report = heap_.explain(block, failure);
+        name(report, block);
+        heap_.panic(report);
+    }
+    // Adds what is known of the block that the report is about, or that lay last at `block`.
+    void name(Report& report, const void* block) const {
+        const auto* const around =
+            reinterpret_cast<const void*>(static_cast<uintptr_t>(report.block));
+        const Result<TaggedBlock> live = find(around);
+        if (live.ok()) return name(report, *live, nullptr);
+        const LockGuard guard(lock_);
+        for (unsigned back = 1; back <= remembered; ++back) {
+            const FreedBlock& freed = freed_[(next_freed_ + remembered - back) % remembered];
+            if (freed.block.address == block) return name(report, freed.block, freed.freed_at);
+        }
+    }
+    static void name(Report& report, const TaggedBlock& block, const void* freed_at) {
+        report.block = reinterpret_cast<uintptr_t>(block.address);
+        report.block_bytes = block.bytes;
+        report.tag = block.tag->name();
+        report.allocated_at = block.caller;
+        report.freed_at = freed_at;
+    }
     static TaggedBlock shown(const heap_internal::BlockRecord& record) {
         return TaggedBlock{record.address, record.bytes, record.tag, record.caller};
     }
@@ -269,6 +308,8 @@ class TaggedHeap {
     heap_internal::BlockRecords records_;
     IntrusiveList<HeapTag, &HeapTag::link_> tags_;
     TagUse use_;
+    FreedBlock freed_[remembered] = {};
+    unsigned next_freed_ = 0;
 };
 
 // A TaggedHeap with a tag chosen: for a HeapRef, and so for object caches, containers and operator

@@ -147,6 +147,27 @@ TEST(TextsDeathTest, NeedRoomForTheirEnd) {
     EXPECT_DEATH(TextWriter(buffer, 0), "");
 }
 
+TEST_F(Texts, ReportsNameTheBlock) {
+    Report report{.what = "heap: block freed twice",
+                  .error = Error::already_free,
+                  .address = 0x1000,
+                  .likely_cause = nullptr};
+    report.block = 0x1000;
+    report.block_bytes = 24;
+    write(out_, report);
+    EXPECT_EQ(take(),
+              "heap: block freed twice at 0x00001000: it is free already\n"
+              "  block 0x00001000 of 24 bytes");
+    report.tag = "files";
+    report.allocated_at = reinterpret_cast<const void*>(uintptr_t{0x2000});
+    report.freed_at = reinterpret_cast<const void*>(uintptr_t{0x3000});
+    write(out_, report);
+    EXPECT_EQ(take(),
+              "heap: block freed twice at 0x00001000: it is free already\n"
+              "  block 0x00001000 of 24 bytes, tag files, allocated at 0x00002000, freed at "
+              "0x00003000");
+}
+
 TEST_F(Texts, ReportsSayWhatWhereAndWhy) {
     Report report{.what = "heap: block freed twice",
                   .error = Error::already_free,

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "heap_fixture.hpp"
+#include "quire/base/text.hpp"
+#include "quire/heap/canary.hpp"
 
 namespace quire::test {
 namespace {
@@ -213,6 +215,44 @@ TEST_F(HeapMisuseTest, AnotherSizeThanItWasAskedFor) {
         EXPECT_TRUE(HeapState(heap_, pages_) == before);
         heap_.free_sized(block, bytes);
     }
+}
+
+TEST_F(HeapMisuseTest, ReportsNameTheBlockAndItsSize) {
+    for (const size_t bytes : {size_t{10}, size_t{1001}, size_t{100001}}) {
+        unsigned char* const block = allocate(bytes);
+        const auto expect_named = [&](const Report& report) {
+            EXPECT_EQ(report.block, value_of(block)) << bytes;
+            EXPECT_EQ(report.block_bytes, bytes);
+        };
+        expect_named(report_of([&] { heap_.free(block + 5); }));
+        expect_named(report_of([&] { heap_.free_sized(block, bytes + 1); }));
+        block[bytes] ^= 1;
+        expect_named(report_of([&] { heap_.free(block); }));
+        expect_named(report_of([&] { heap_.report_corrupted(heap_.validate().failure()); }));
+        block[bytes] ^= 1;
+        heap_.free(block);
+        // Nothing is known of who lay there.
+        EXPECT_EQ(report_of([&] { heap_.free(block); }).block, 0u);
+    }
+}
+
+TEST_F(HeapMisuseTest, ReportsSayWhatWasExpectedAndWhatWasFound) {
+    unsigned char* const block = allocate(10);
+    const auto text_of = [](const Report& report) {
+        char buffer[512];
+        TextWriter text(buffer);
+        write(text, report);
+        return std::string(text.text(), text.length());
+    };
+    const std::string size = text_of(report_of([&] { heap_.free_sized(block, 12); }));
+    EXPECT_NE(size.find("expected 0xa, found 0xc"), std::string::npos) << size;
+    EXPECT_NE(size.find(" of 10 bytes"), std::string::npos) << size;
+    block[10] = 0x41;
+    const std::string overrun = text_of(report_of([&] { heap_.free(block); }));
+    EXPECT_NE(overrun.find("found 0x41"), std::string::npos) << overrun;
+    EXPECT_NE(overrun.find("likely cause"), std::string::npos) << overrun;
+    block[10] = heap_internal::canary_byte;
+    heap_.free(block);
 }
 
 TEST_F(HeapMisuseTest, ARangeThatCannotGoBackIsReported) {

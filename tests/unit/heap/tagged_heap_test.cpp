@@ -204,6 +204,33 @@ TEST_F(TaggedHeapTest, ARefusedFreeKeepsTheRecord) {
     EXPECT_EQ(tagged_.find(nullptr).error(), Error::foreign);
 }
 
+TEST_F(TaggedHeapTest, ReportsSayWhoseTheBlockIsAndWhereItCameFrom) {
+    auto* const block = static_cast<unsigned char*>(tagged_.allocate(100, files_).value());
+    const void* const caller = tagged_.find(block)->caller;
+    block[100] ^= 1;
+    const Report overrun = report_of([&] { tagged_.free(block); });
+    EXPECT_EQ(overrun.block, value_of(block));
+    EXPECT_EQ(overrun.block_bytes, 100u);
+    EXPECT_STREQ(overrun.tag, files_.name());
+    EXPECT_EQ(overrun.allocated_at, caller);
+    EXPECT_EQ(overrun.freed_at, nullptr);
+    block[100] ^= 1;
+    EXPECT_STREQ(report_of([&] { tagged_.free(block + 16); }).tag, files_.name());
+    tagged_.free(block);
+    const Report twice = report_of([&] { tagged_.free(block); });
+    EXPECT_EQ(twice.error, Error::already_free);
+    EXPECT_EQ(twice.block_bytes, 100u);
+    EXPECT_STREQ(twice.tag, files_.name());
+    EXPECT_EQ(twice.allocated_at, caller);
+    EXPECT_NE(twice.freed_at, nullptr);
+    int local = 0;
+    EXPECT_EQ(report_of([&] { tagged_.free(&local); }).tag, nullptr);
+    // Only so many are remembered.
+    for (int i = 0; i < 16; ++i)
+        tagged_.free(tagged_.allocate(30000, files_).value());
+    EXPECT_EQ(report_of([&] { tagged_.free(block); }).tag, nullptr);
+}
+
 TEST_F(TaggedHeapTest, BlocksOfTheHeapItselfPassThrough) {
     void* const block = heap_.allocate(50).value();
     EXPECT_EQ(tagged_.find(block).error(), Error::foreign);
