@@ -3,6 +3,9 @@
 // blocks for each class and thread, and address space of its own for each class, so that a block's
 // class is a shift of its address. Nothing is checked, shared, kept together or given back. What a
 // row takes here is what its calls and its memory take, whatever the heap.
+//
+// With QUIRE_FLOOR_FILLS, the floor of a hardened heap: small blocks have a byte behind them, and
+// free ones are filled, and looked at before they are given out again.
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +15,7 @@
 #include <atomic>
 
 #include "quire/base/bits.hpp"
+#include "quire/heap/poison.hpp"
 #include "quire/heap/size_class.hpp"
 
 namespace {
@@ -19,6 +23,11 @@ namespace {
 using quire::heap_internal::class_for;
 using quire::heap_internal::largest_medium;
 
+#ifdef QUIRE_FLOOR_FILLS
+constexpr size_t filled_limit = 256;
+#else
+constexpr size_t filled_limit = 0;
+#endif
 constexpr size_t quick_limit = 1024;
 constexpr unsigned first_doubling = class_for(largest_medium) + 1;  // from there by powers of two
 constexpr unsigned class_count = first_doubling + 14;
@@ -92,7 +101,12 @@ Array& prepared(unsigned index) {
 inline void* take(unsigned index) {
     Array& array = arrays[index];
     if (array.top == array.begin) return fresh(index);
-    return *--array.top;
+    void* const block = *--array.top;
+    const size_t cell = cell_bytes_of(index);
+    if (cell <= filled_limit &&
+        !quire::heap_internal::is_poisoned(static_cast<unsigned char*>(block), cell))
+        __builtin_trap();
+    return block;
 }
 inline unsigned class_of(const void* block) {
     return static_cast<unsigned>(
@@ -104,6 +118,7 @@ inline unsigned class_of(const void* block) {
 extern "C" {
 
 void* malloc(size_t bytes) noexcept {
+    if (bytes < filled_limit) ++bytes;
     if (bytes <= quick_limit) return take(quick_classes.of_granules[(bytes + 15) / 16]);
     return take(any_class_for(bytes));
 }
@@ -113,6 +128,9 @@ void free(void* block) noexcept {
     Array* array = &arrays[index];
     if (array->begin == nullptr) array = &prepared(index);
     *array->top++ = block;
+    const size_t cell = cell_bytes_of(index);
+    if (cell <= filled_limit)
+        quire::heap_internal::poison_granules(static_cast<unsigned char*>(block), cell);
 }
 void* calloc(size_t count, size_t bytes) noexcept {
     return memset(malloc(count * bytes), 0, count * bytes);

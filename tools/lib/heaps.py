@@ -85,6 +85,11 @@ def floor(build=toolchain.BUILD / "release"):
     return Heap("floor", build / "bench" / "heap" / "libfloor-malloc.so")
 
 
+def filling_floor(build=toolchain.BUILD / "release"):
+    """As floor, and it fills small free blocks and looks at them."""
+    return Heap("floor, filling", build / "bench" / "heap" / "libfloor-filling-malloc.so")
+
+
 def ours(build=toolchain.BUILD / "release", levels=LEVELS):
     """Ours at each level, when the build in that folder has it."""
     library = next(iter(sorted(build.glob("**/libquire-malloc.so"))), None)
