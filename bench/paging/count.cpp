@@ -61,6 +61,8 @@ void count_ranges() {
         const uint64_t large = pages / S::large_pages;
         count_whole("map large, range", large,
                     [&] { subject.map_large_range(first, pages, first); });
+        count_whole("protect large, range", large,
+                    [&] { subject.protect_large_range(first, pages, false); });
         count_whole("unmap large, range", large, [&] { subject.unmap_large_range(first, pages); });
         count_whole("map, range", pages, [&] { subject.map_range(first, pages, first + 1); });
         count_whole("protect, range", pages, [&] { subject.protect_range(first, pages, false); });

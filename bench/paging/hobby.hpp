@@ -29,7 +29,6 @@ class Hobby {
     static constexpr const char* name = "hobby";
     static constexpr bool has_singles = true;
     static constexpr bool has_cursor = false;
-    static constexpr bool frees_tables = false;
     static constexpr unsigned large_pages = 512;
 
     explicit Hobby(Arena& arena) : arena_(arena), bias_(arena.bias()), root_(new_table()) {}
@@ -47,6 +46,11 @@ class Hobby {
     void unmap_large_range(uint64_t page, uint64_t count) {
         for (uint64_t i = 0; i < count; i += large_pages)
             unmap(page + i);
+    }
+    void unmap_large(uint64_t page) { unmap(page); }
+    void protect_large_range(uint64_t page, uint64_t count, bool writable) {
+        for (uint64_t i = 0; i < count; i += large_pages)
+            protect(page + i, writable);
     }
     void map_range(uint64_t page, uint64_t count, uint64_t frame) {
         for (uint64_t i = 0; i < count; ++i)

@@ -45,7 +45,6 @@ class Quire {
     static constexpr const char* name = Mode::name;
     static constexpr bool has_singles = true;
     static constexpr bool has_cursor = true;
-    static constexpr bool frees_tables = true;
     static constexpr unsigned large_pages = 1U << Format::index_bits;
 
     explicit Quire(Arena& arena) : access_(arena.access()), table_(access_, Mode::make()) {
@@ -116,6 +115,9 @@ class Quire {
         auto changed = table_.protect(pages(page, count), writable ? read_write : read_only);
         if (!changed.ok()) trap();
         changed->spend_unused();
+    }
+    void protect_large_range(uint64_t page, uint64_t count, bool writable) {
+        protect_range(page, count, writable);
     }
 
   private:

@@ -127,13 +127,6 @@ class Workload {
         at_random("unmap, random", [&](uint64_t page) { subject.unmap(page); });
         for (uint64_t page = first(); page < end(); page += pages_kept)
             subject.unmap(page);
-        if constexpr (S::frees_tables) {
-            constexpr uint64_t large = S::large_pages;
-            each("map large, single", large, [&](uint64_t page) { subject.map_large(page, page); });
-            each("translate large, single", large,
-                 [&](uint64_t page) { keep(subject.translate(page)); });
-            each("unmap large, single", large, [&](uint64_t page) { subject.unmap_large(page); });
-        }
     }
     void cursor(S& subject) {
         auto cursor = subject.cursor();
@@ -145,8 +138,20 @@ class Workload {
         // Large pages first: not everybody gives back the tables that would be in their way.
         time("map large, range", pages / large,
              [&] { subject.map_large_range(first(), pages, first()); });
+        if constexpr (S::has_singles) {
+            time("protect large, range", pages / large,
+                 [&] { subject.protect_large_range(first(), pages, false); });
+        }
         time("unmap large, range", pages / large,
              [&] { subject.unmap_large_range(first(), pages); });
+        if constexpr (S::has_singles) {
+            each("map large, single", large, [&](uint64_t page) { subject.map_large(page, page); });
+            each("translate large, single", large,
+                 [&](uint64_t page) { keep(subject.translate(page)); });
+            each("protect large, single", large,
+                 [&](uint64_t page) { subject.protect_large_range(page, large, false); });
+            each("unmap large, single", large, [&](uint64_t page) { subject.unmap_large(page); });
+        }
         time("map, range", pages, [&] { subject.map_range(first(), pages, first() + skew); });
         time("protect, range", pages, [&] { subject.protect_range(first(), pages, false); });
         time("unmap, range", pages, [&] { subject.unmap_range(first(), pages); });

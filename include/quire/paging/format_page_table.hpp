@@ -265,6 +265,14 @@ class FormatPageTable final : public PageTable {
         requires(VisibleTableAccess<Access>);
     bool protect_page(const PageRange& pages, Protection protection, bool& global)
         requires(VisibleTableAccess<Access>);
+    Entry* large_place(const PageRange& pages, Frame& table)
+        requires(VisibleTableAccess<Access>);
+    bool map_large_page(const PageRange& pages, Frame first, const Attributes& attributes)
+        requires(VisibleTableAccess<Access>);
+    bool unmap_large_page(const PageRange& pages, bool& global)
+        requires(VisibleTableAccess<Access>);
+    bool protect_large_page(const PageRange& pages, Protection protection, bool& global)
+        requires(VisibleTableAccess<Access>);
     // What is known of a table without a look into it.
     [[gnu::always_inline]] detail::TableCount count_of(Frame table) const {
         return detail::TableCount(words_.word_of(table));

@@ -191,11 +191,26 @@ TEST_P(PageCursorTest, ForgetsWhatItDidBeforeAFailure) {
     ASSERT_TRUE(cursor->map(free_frame, data).ok());
     spend(*cursor);
     EXPECT_EQ(query(area + page_size).attributes, (Attributes{granted(read_write), data.type}));
+    // Nor is unmap's, once another unmap waits.
+    cursor->seek(page_at(area));
+    ASSERT_TRUE(cursor->unmap().ok());
+    spend(*cursor);
+    map(pages_at(area + large, 1), free_frame);
+    auto waits = table().unmap(pages_at(area + large, 1));
+    ASSERT_TRUE(waits.ok());
+    EXPECT_EQ(cursor->map(beyond_frames, data).error(), Error::out_of_range);
+    EXPECT_EQ(cursor->unmap().error(), Error::busy);
+    cursor->close();
+    waits->spend(m.tlb);
 }
 
 TEST_P(PageCursorTest, EndsWithTheLastPage) {
     if (GetParam().reach == Reach::recursive_slot) GTEST_SKIP() << no_room;
     const Page last = table().reach().last();
+    // Where the numbers after the last would begin again.
+    const PageRange first(table().reach().first(), PageCount(1));
+    const bool is_free = query(address_of(first.first()).value()).state == EntryState::empty;
+    if (is_free) map(first, free_frame);
     const auto cursor = tested().cursor(last);
     ASSERT_TRUE(cursor->map(free_frame, data).ok());
     EXPECT_EQ(cursor->map(free_frame, data).error(), Error::out_of_range);
@@ -205,6 +220,7 @@ TEST_P(PageCursorTest, EndsWithTheLastPage) {
     cursor->seek(last);
     ASSERT_TRUE(cursor->unmap().ok());
     spend(*cursor);
+    if (is_free) unmap(first);
     EXPECT_EQ(table().table_frames(), tables_before_);
 }
 
@@ -310,6 +326,34 @@ TEST_P(PageCursorTest, AWholeLeafTableIsUnmappedWithOrWithoutHoles) {
     map(pages_at(area + page_size, 2), free_frame);
     unmap(pages_at(area, large_pages), UnmappedFrames::keep, Holes::skip);
     EXPECT_EQ(table().table_frames(), tables_before_);
+}
+
+// Unmapping a leaf table whole is to flush what has become global in it.
+TEST_P(PageCursorTest, AWholeLeafTableIsFlushedAsGlobalOnceAnythingInItIs) {
+    const Protection global = read_write | Protection::global;
+    const auto unmaps_as_global = [&](auto make_global) {
+        map(pages_at(area, large_pages), free_frame + FrameCount(1));
+        make_global();
+        auto whole = table().unmap(pages_at(area, large_pages));
+        EXPECT_TRUE(whole.ok());
+        const bool is_global = whole->request().global;
+        whole->spend(m.tlb);
+        return is_global;
+    };
+    EXPECT_FALSE(unmaps_as_global([] {}));
+    EXPECT_TRUE(unmaps_as_global([&] {
+        const auto cursor = cursor_at(area + 4 * page_size);
+        EXPECT_TRUE(cursor->protect(global).ok());
+        spend(*cursor);
+    }));
+    EXPECT_TRUE(unmaps_as_global([&] { protect(pages_at(area + 4 * page_size, 1), global); }));
+    EXPECT_TRUE(unmaps_as_global([&] { protect(pages_at(area + 4 * page_size, 2), global); }));
+    const PageRange few = pages_at(area + 7 * page_size, 2);
+    EXPECT_TRUE(unmaps_as_global([&] {
+        unmap(few);
+        map(few, free_frame, {global, MemoryType::write_back});
+    }));
+    EXPECT_FALSE(unmaps_as_global([] {}));
 }
 
 TEST_P(PageCursorTest, AgreesWithAPlainMapOfPages) {

@@ -116,6 +116,52 @@ TEST_P(PageTableTest, UsesLargePagesWhereBothSidesAreAligned) {
     EXPECT_EQ(table().table_frames(), tables_before_);
 }
 
+TEST_P(PageTableTest, LargePagesComeAndGoOneByOne) {
+    const PageRange first = pages_at(area, large_pages);
+    const PageRange second = pages_at(area + large, large_pages);
+    const Frame next = free_frame + FrameCount(large_pages);
+    map(first, free_frame, {read_write | Protection::global, data.type});
+    map(second, next);
+    EXPECT_EQ(query(area).pages, first);
+    EXPECT_EQ(query(area + large).frames, FrameRange(next, FrameCount(large_pages)));
+    const auto before = dump();
+    EXPECT_EQ(table().map(first, next, data).failure(), (Failure{Error::already_mapped, area}));
+    EXPECT_EQ(table().map(pages_at(area + 2 * large, large_pages), beyond_frames, data).error(),
+              Error::out_of_range);
+    EXPECT_EQ(table().unmap(pages_at(area + 2 * large, large_pages)).failure(),
+              (Failure{Error::not_mapped, area + 2 * large}));
+    EXPECT_EQ(dump(), before);
+
+    auto changed = table().protect(second, read_only);
+    ASSERT_TRUE(changed.ok());
+    EXPECT_EQ(changed->request().pages, second);
+    EXPECT_FALSE(changed->request().global);
+    changed->spend(m.tlb);
+    EXPECT_FALSE(look(area + large)->writable);
+    EXPECT_TRUE(look(area)->writable);
+    auto same = table().protect(second, read_only);
+    ASSERT_TRUE(same.ok());
+    EXPECT_TRUE(same->empty());
+
+    map(pages_at(area + 3 * large, 2), free_frame);
+    auto waits = table().unmap(pages_at(area + 3 * large, 2));
+    ASSERT_TRUE(waits.ok());
+    EXPECT_EQ(table().unmap(second).error(), Error::busy);
+    waits->spend(m.tlb);
+
+    auto unmapped = table().unmap(first);
+    ASSERT_TRUE(unmapped.ok());
+    EXPECT_EQ(unmapped->request().pages, first);
+    EXPECT_EQ(unmapped->request().root, table().root());
+    EXPECT_TRUE(unmapped->request().global);
+    unmapped->spend(m.tlb);
+    EXPECT_EQ(frame_behind(area), std::nullopt);
+    EXPECT_EQ(frame_behind(area + large), next.value());
+    unmap(second);
+    EXPECT_TRUE(dump().empty());
+    EXPECT_EQ(table().table_frames(), tables_before_);
+}
+
 TEST_P(PageTableTest, UsesSmallPagesWhereFramesAreNotAligned) {
     map(pages_at(area, large_pages), free_frame + FrameCount(1));
     EXPECT_EQ(query(area).pages.count(), PageCount(1));

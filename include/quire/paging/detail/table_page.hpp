@@ -170,6 +170,71 @@ template <PagingFormat Format, class Access>
     leaf_count_.add(count, granted_global_);
     return true;
 }
+// The place of the entry for a large page of the lowest size, in its table; null where the pages
+// are not one, or there is no such table.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+auto FormatPageTable<Format, Access>::large_place(const PageRange& pages, Frame& table)
+    -> Entry* requires(VisibleTableAccess<Access>) {
+        const Page page = pages.first();
+        if (pages != Shape::slot(page, 1) || !format().can_map_at(1)) return nullptr;
+        Entry* entries = starts_with(page) ? start_.entries : find_start(page);
+        table = root();
+        for (unsigned level = start_level; level > 1 && entries != nullptr; --level) {
+            if (!leads_below(entries, page, level, table)) return nullptr;
+            entries = bytes_.visible(table);
+        }
+        return entries == nullptr ? nullptr : &entries[Shape::index(page, 1)];
+    }
+
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+bool FormatPageTable<Format, Access>::map_large_page(const PageRange& pages, Frame first,
+                                                     const Attributes& attributes)
+    requires(VisibleTableAccess<Access>)
+{
+    const FrameCount frames = as_frames(Shape::slot_pages(1));
+    if (!first.is_aligned(frames) || first > highest_frame_ || !grants(attributes)) return false;
+    Frame table;
+    Entry* const place = large_place(pages, table);
+    if (place == nullptr || load_entry(*place) != Format::empty) return false;
+    store_entry(*place, format().leaf(1, first, attributes));
+    count_of(table).add(1, granted_global_);
+    return true;
+}
+// Where its table stays, by the count.
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+bool FormatPageTable<Format, Access>::unmap_large_page(const PageRange& pages, bool& global)
+    requires(VisibleTableAccess<Access>)
+{
+    Frame table;
+    Entry* const place = large_place(pages, table);
+    if (place == nullptr || waiting_ != Waiting::nothing) return false;
+    const Entry entry = load_entry(*place);
+    if (format().kind(1, entry) != EntryKind::leaf) return false;
+    const detail::TableCount count = count_of(table);
+    if (!count.known() || !count.remove_but_last(1)) return false;
+    store_entry(*place, Format::empty);
+    global = format().is_global(entry);
+    return true;
+}
+template <PagingFormat Format, class Access>
+    requires(TableAccess<Access, typename Format::Entry>)
+bool FormatPageTable<Format, Access>::protect_large_page(const PageRange& pages,
+                                                         Protection protection, bool& global)
+    requires(VisibleTableAccess<Access>)
+{
+    Frame table;
+    Entry* const place = large_place(pages, table);
+    if (place == nullptr || !can_grant(protection)) return false;
+    const Entry entry = load_entry(*place);
+    if (format().kind(1, entry) != EntryKind::leaf || rights_.of(entry) == entry) return false;
+    protect_leaf(*place, entry, rights_);
+    global = format().is_global(entry);
+    return true;
+}
+
 template <PagingFormat Format, class Access>
     requires(TableAccess<Access, typename Format::Entry>)
 Result<Invalidation> FormatPageTable<Format, Access>::map_out_of_line(const PageRange& pages,
@@ -181,6 +246,7 @@ Result<Invalidation> FormatPageTable<Format, Access>::map_out_of_line(const Page
         (map_page(pages, first, attributes) || map_few_pages(pages, first, attributes))) {
         return Result<Invalidation>(in_place);
     }
+    if (map_large_page(pages, first, attributes)) return Result<Invalidation>(in_place);
     return map_range(pages, first, attributes);
 }
 
@@ -248,8 +314,10 @@ Result<UnmapInvalidation> FormatPageTable<Format, Access>::unmap_out_of_line(con
     requires(VisibleTableAccess<Access>)
 {
     bool global = false;
-    if (frames == UnmappedFrames::keep && remember_leaf_table(pages.first()) &&
-        (unmap_page(pages, Scan::yes, global) || unmap_few_pages(pages, global))) {
+    const bool keeps = frames == UnmappedFrames::keep;
+    if ((keeps && remember_leaf_table(pages.first()) &&
+         (unmap_page(pages, Scan::yes, global) || unmap_few_pages(pages, global))) ||
+        (keeps && unmap_large_page(pages, global))) {
         return Result<UnmapInvalidation>(in_place, request_of(pages, global));
     }
     return unmap_range(pages, frames, holes);
@@ -279,8 +347,9 @@ Result<Invalidation> FormatPageTable<Format, Access>::protect_out_of_line(const 
     requires(VisibleTableAccess<Access>)
 {
     bool global = false;
-    if (remember_leaf_table(pages.first()) && protect_page(pages, protection, global)) {
-        return Result<Invalidation>(in_place, request_of(pages.first(), global));
+    if ((remember_leaf_table(pages.first()) && protect_page(pages, protection, global)) ||
+        protect_large_page(pages, protection, global)) {
+        return Result<Invalidation>(in_place, request_of(pages, global));
     }
     return protect_range(pages, protection, holes);
 }

@@ -101,7 +101,6 @@ class TableReserve {
             return opens;
         }
         listed_ = begins_list ? 0 : listed_ + 1;
-        if (begins_list) first_listed_ = 1;
         const Frame number = begins_list ? exchange(list_, frame) : frame;
         auto opened = bytes_.open_unlinked(session, list_);
         if (!opened.ok()) trap();
