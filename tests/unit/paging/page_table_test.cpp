@@ -36,6 +36,20 @@ TEST_P(PageTableTest, MapsARangeThatSpansTables) {
     EXPECT_TRUE(dump().empty());
 }
 
+// Frames reserved for tables are listed in some of them: one does not hold them all.
+TEST_P(PageTableTest, MapsARangeThatNeedsMoreTablesThanOneCanList) {
+    if (GetParam().reach != Reach::host) GTEST_SKIP() << "any access does";
+    const uintptr_t count = 600 * large_pages;
+    const uint64_t first = area - 300 * large;
+    map(pages_at(first, count), Frame(1));
+    EXPECT_GE(table().table_frames(), tables_before_ + FrameCount(600));
+    for (uintptr_t i = 0; i < count; i += large_pages - 1)
+        ASSERT_EQ(frame_behind(first + i * page_size), 1 + i);
+    EXPECT_TRUE(table().validate().ok());
+    unmap(pages_at(first, count));
+    EXPECT_EQ(table().table_frames(), tables_before_);
+}
+
 // A few pages of a leaf table that is there, which a page mapped before has made known.
 TEST_P(PageTableTest, MapsAndUnmapsAFewPagesOfATableThatIsThere) {
     const auto at_page = [&](uint64_t number) { return area + number * page_size; };
