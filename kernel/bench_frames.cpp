@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "console.hpp"
+#include "guarded_cpu.hpp"
 #include "machine.hpp"
 #include "quire/boot/memory_map.hpp"
 #include "quire/phys/boot_frames.hpp"
@@ -21,25 +22,6 @@ constexpr uint32_t frames_in_all = 1u << 18;
 constexpr unsigned rounds_shift = 12;
 constexpr uint32_t rounds = 1u << rounds_shift;
 constexpr uint32_t window = 1024;
-
-// One CPU whose interrupt handlers allocate as well.
-struct GuardedCpu {
-    class Pin {
-      public:
-        Pin() : state_(machine::disable_interrupts()) {}
-        ~Pin() { machine::restore_interrupts(state_); }
-        Pin(const Pin&) = delete;
-        Pin& operator=(const Pin&) = delete;
-
-      private:
-        uint32_t state_;
-    };
-    static constexpr unsigned index() { return 0; }
-};
-struct Interrupts {
-    static uint32_t disable() { return machine::disable_interrupts(); }
-    static void restore(uint32_t state) { machine::restore_interrupts(state); }
-};
 
 // Large, so not on the stack; one benchmark at a time.
 constinit MemoryMap map;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "console.hpp"
+#include "guarded_cpu.hpp"
 #include "machine.hpp"
 #include "quire/heap/heap.hpp"
 #include "quire/heap/per_cpu_heap.hpp"
@@ -22,24 +23,6 @@ constexpr uint32_t window = 64;
 constexpr uint32_t live_blocks = 1024;
 constexpr size_t region_bytes = size_t{4} << 20;
 
-// One CPU whose interrupt handlers allocate as well.
-struct GuardedCpu {
-    class Pin {
-      public:
-        Pin() : state_(machine::disable_interrupts()) {}
-        ~Pin() { machine::restore_interrupts(state_); }
-        Pin(const Pin&) = delete;
-        Pin& operator=(const Pin&) = delete;
-
-      private:
-        uint32_t state_;
-    };
-    static constexpr unsigned index() { return 0; }
-};
-struct Interrupts {
-    static uint32_t disable() { return machine::disable_interrupts(); }
-    static void restore(uint32_t state) { machine::restore_interrupts(state); }
-};
 class Panics final : public Platform {
   public:
     [[noreturn]] void panic(const Report& report) override { memory_.heap().panic(report); }

@@ -90,37 +90,35 @@ void FrameCore::give_piece(uint32_t block, unsigned first, unsigned count) {
     file(block, {header.free + count, largest, Mobility::unmovable});
 }
 
-// Notes a block's new state, and moves it to the list where it is looked for.
-void FrameCore::file(uint32_t block, BlockState state) {
+void FrameCore::refile(uint32_t block, BlockState state) {
     BlockHeader& header = table_.headers.data()[block];
-    // From and to a block without free frames, the largest hole changes as well.
-    const bool moves = state.largest != header.largest ||
-                       BlockIndex::fullness(state.free) != BlockIndex::fullness(header.free);
-    if (!moves) {
-        atomic::store(header.free, state.free);
-        return;
-    }
-    index_of(header).remove(table_.headers, block);
-    const unsigned first = header.index - header.index % static_cast<unsigned>(mobilities);
+    FramePool& pool = pool_of(header);
+    unsigned kind = header.index % mobilities;
+    const unsigned first = header.index - kind;
+    pool.index[kind].remove(table_.headers, block);
     if (header.free == block_frames) {
-        pool_of(header).remove_whole();
-        atomic::store(header.index,
-                      static_cast<uint8_t>(first + static_cast<unsigned>(state.mobility)));
+        pool.remove_whole();
+        kind = static_cast<unsigned>(state.mobility);
     }
     if (state.free == block_frames) {
-        pool_of(header).add_whole();
-        atomic::store(header.index, static_cast<uint8_t>(first));
+        pool.add_whole();
+        kind = 0;
     }
+    atomic::store(header.index, static_cast<uint8_t>(first + kind));
     atomic::store(header.free, state.free);
     atomic::store(header.largest, state.largest);
-    index_of(header).insert(table_.headers, block);
+    pool.index[kind].insert(table_.headers, block);
 }
 
 bool FrameCore::take_whole(Zone zone, unsigned home, Mobility mobility, Frame& frame) {
     if (pools_.empty()) return false;
     FramePool& pool = this->pool(zone, home);
-    const uint32_t block = pool.index[0].first_whole();
-    if (block == no_block) return false;
+    uint32_t block = pool.index[0].first_whole();
+    if (block == no_block) {
+        if (pool.fresh_groups == 0) return false;
+        open_lowest(pool);
+        block = pool.index[0].first_whole();
+    }
     pool.index[0].pop_whole(table_.headers);
     pool.remove_whole();
     pool.remove_free(block_frames);

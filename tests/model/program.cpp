@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -120,6 +121,39 @@ int run_parts(const std::string& command, const ProgramOptions& options,
     for (std::thread& thread : threads)
         thread.join();
     return failed ? 1 : 0;
+}
+
+int run_machines(const std::string& model, const std::string& option, int count, char** arguments,
+                 const std::vector<Machine>& machines) {
+    const std::string program = "quire_" + model + "_model";
+    std::string wanted;
+    ProgramOptions options;
+    try {
+        options =
+            parse(count, arguments, 10'000'000, [&](const std::string& other, const Value& value) {
+                if (other != option) throw std::invalid_argument(other);
+                wanted = value();
+            });
+    } catch (const std::exception& problem) {
+        std::fprintf(stderr, "%s: %s\n", program.c_str(), problem.what());
+        return 2;
+    }
+    if (options.help) {
+        std::printf("usage: %s [OPTION...]\n\n%s", program.c_str(), common_usage);
+        std::printf("  %-20s one of these, in place of all:\n", (option + " NAME").c_str());
+        for (const Machine& machine : machines)
+            std::printf("  %-20s %s\n", "", machine.name.c_str());
+        return 0;
+    }
+    std::vector<Part> parts;
+    for (const Machine& machine : machines)
+        if (wanted.empty() || wanted == machine.name)
+            parts.push_back({machine.name, option + " " + machine.name, machine.make});
+    if (parts.empty()) {
+        std::fprintf(stderr, "%s: %s %s\n", program.c_str(), option.c_str(), wanted.c_str());
+        return 2;
+    }
+    return run_parts("./quire model " + model, options, parts);
 }
 
 }  // namespace quire::model

@@ -40,4 +40,13 @@ extern const char* const common_usage;
 int run_parts(const std::string& command, const ProgramOptions& options,
               const std::vector<Part>& parts);
 
+// A whole program that runs a model on machines of several shapes: all that `main` does. The model
+// is known to ./quire by its name, and `option` chooses one of the machines (--machine).
+struct Machine {
+    std::string name;
+    WorldMaker make;
+};
+int run_machines(const std::string& model, const std::string& option, int count, char** arguments,
+                 const std::vector<Machine>& machines);
+
 }  // namespace quire::model

@@ -57,6 +57,14 @@ class BlockIndex {
         return used == 0 ? 0 : 1 + highest_bit(used);
     }
 
+    // Whether two such numbers of free frames are of one class: those of frames used have the same
+    // highest bit, or none.
+    static bool as_full(unsigned free, unsigned other_free) {
+        const unsigned used = block_frames - free;
+        const unsigned other_used = block_frames - other_free;
+        return (used ^ other_used) <= (used & other_used);
+    }
+
     // Puts a block with free frames in the list that its header asks for, as the first; what has
     // no free frame belongs in no list.
     void insert(Headers headers, uint32_t block);
@@ -90,7 +98,7 @@ class BlockIndex {
         header.next = first;
         if (first != no_block) headers[first].previous = block;
         first = block;
-        set_present(0, orders_present_[0] | 1u << block_order);
+        note_present(block_order, 0);
     }
     void pop_whole(Headers headers) {
         uint32_t& first = first_[block_order][0];
@@ -98,7 +106,7 @@ class BlockIndex {
         if (first != no_block) {
             headers[first].previous = no_block;
         } else {
-            set_present(0, orders_present_[0] & ~(1u << block_order));
+            note_absent(block_order, 0);
         }
     }
 
@@ -107,12 +115,22 @@ class BlockIndex {
     Result<uint32_t> check(Span<const BlockHeader> headers, unsigned index) const;
 
   private:
-    void set_present(unsigned fullness_class, unsigned present) {
-        atomic::store(orders_present_[fullness_class], static_cast<uint16_t>(present));
+    // Two classes share a word, so that few are looked at where only emptier blocks will do.
+    static constexpr uint32_t present_bit(unsigned order, unsigned fullness_class) {
+        return uint32_t{1} << (order + fullness_class % 2 * 16);
+    }
+    void note_present(unsigned order, unsigned fullness_class) {
+        uint32_t& word = orders_present_[fullness_class / 2];
+        atomic::store(word, word | present_bit(order, fullness_class));
+    }
+    void note_absent(unsigned order, unsigned fullness_class) {
+        uint32_t& word = orders_present_[fullness_class / 2];
+        atomic::store(word, word & ~present_bit(order, fullness_class));
     }
 
     uint32_t first_[orders][classes] = {};
-    uint16_t orders_present_[classes] = {};  // a bit for each order whose list is not empty
+    // A bit for each order whose list is not empty, 16 bits for each class.
+    uint32_t orders_present_[(classes + 1) / 2] = {};
 };
 
 }  // namespace quire

@@ -110,16 +110,9 @@ class BasicFrameAllocator {
     Result<FrameRange> allocate_order(unsigned order, Zone zone = Zone::high,
                                       Mobility mobility = Mobility::unmovable,
                                       Urgency urgency = Urgency::normal) {
-        Frame frame;
-        if (order <= block_order && permits(uint64_t{1} << order, urgency)) {
-            const bool taken = order == block_order ? take_whole(zone, mobility, frame)
-                                                    : take_hole(order, zone, mobility, frame);
-            if (taken) {
-                watch();
-                return FrameRange(frame, FrameCount(uint64_t{1} << order));
-            }
-        }
-        return allocate_order_slowly(order, zone, mobility, urgency);
+        // A choice that is made where the order is known, as it mostly is.
+        if (order == block_order) return allocate_whole(zone, mobility, urgency);
+        return allocate_hole(order, zone, mobility, urgency);
     }
     // `count` frames that follow one another, under conditions. A run may reach from one permitted
     // zone into the next when it fits in neither. Errors: zero_size, misaligned (alignment or
@@ -388,7 +381,6 @@ class BasicFrameAllocator {
                 if (core_.seems_empty(static_cast<Zone>(i), home)) continue;
                 none_so_far = false;
                 LockGuard guard(locks_[home].lock);
-                core_.keep_one_whole(static_cast<Zone>(i), home);
                 if (core_.take_whole(static_cast<Zone>(i), home, mobility, frame)) return true;
             }
             if (!none_so_far) break;
@@ -396,6 +388,23 @@ class BasicFrameAllocator {
         return false;
     }
 
+    [[gnu::noinline]] Result<FrameRange> allocate_hole(unsigned order, Zone zone, Mobility mobility,
+                                                       Urgency urgency) {
+        Frame frame;
+        const bool taken = order < block_order && permits(uint64_t{1} << order, urgency) &&
+                           take_hole(order, zone, mobility, frame);
+        if (!taken) return allocate_order_slowly(order, zone, mobility, urgency);
+        watch();
+        return FrameRange(frame, FrameCount(uint64_t{1} << order));
+    }
+    [[gnu::noinline]] Result<FrameRange> allocate_whole(Zone zone, Mobility mobility,
+                                                        Urgency urgency) {
+        Frame frame;
+        const bool taken = permits(block_frames, urgency) && take_whole(zone, mobility, frame);
+        if (!taken) return allocate_order_slowly(block_order, zone, mobility, urgency);
+        watch();
+        return FrameRange(frame, FrameCount(block_frames));
+    }
     // The slow or locked part of an operation, apart so that the hook is called without a lock.
     [[gnu::noinline]] Result<FrameRange> allocate_order_slowly(unsigned order, Zone zone,
                                                                Mobility mobility, Urgency urgency) {

@@ -164,7 +164,7 @@ class FrameCore {
         uint32_t block;
         Hole hole;
     };
-    // What a block becomes. One word, so that `file` can be jumped to from deep in the stack.
+    // What a block becomes. One word, so that `refile` can be jumped to from deep in the stack.
     struct BlockState {
         BlockState(unsigned free_frames, unsigned largest_order, Mobility kind)
             : free(static_cast<uint16_t>(free_frames)),
@@ -239,7 +239,17 @@ class FrameCore {
     void take_piece(uint32_t block, unsigned first, unsigned count, unsigned hole_order,
                     Mobility mobility);
     void give_piece(uint32_t block, unsigned first, unsigned count);
-    void file(uint32_t block, BlockState state);
+    // Notes a block's new state, and moves it to the list where it is looked for. From and to a
+    // block without free frames, the largest hole changes as well.
+    void file(uint32_t block, BlockState state) {
+        BlockHeader& header = table_.headers.data()[block];
+        if (state.largest == header.largest && BlockIndex::as_full(state.free, header.free)) {
+            atomic::store(header.free, state.free);
+        } else {
+            refile(block, state);
+        }
+    }
+    void refile(uint32_t block, BlockState state);
     void open_group(uint32_t group);
     void open_lowest(FramePool& pool);
 

@@ -283,11 +283,15 @@ class PerCpuFrames {
     auto with_reclaim(Request request) {
         // One result, so that it is made where the caller wants it.
         auto result = request();
-        if (!result.ok() && may_be_in_magazines(result.error())) [[unlikely]] {
-            reclaim();
-            result = request();
-        }
+        if (!result.ok() && may_be_in_magazines(result.error())) [[unlikely]]
+            result = reclaim_before(request);
         return result;
+    }
+    // Apart, so that the first try is compiled into a caller that knows the order.
+    template <class Request>
+    [[gnu::noinline, gnu::cold]] auto reclaim_before(Request& request) {
+        reclaim();
+        return request();
     }
 
     Frames& frames_;

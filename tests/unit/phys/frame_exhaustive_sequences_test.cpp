@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Every sequence of up to seven operations on a machine of twelve frames that lie across the end of
 // a block and the end of a zone; with magazines of either kind in front, which have many more
-// states, of up to five. Sequences that lead to the same state go on together.
+// states, of up to five, or of as many as QUIRE_SEQUENCE_LENGTH says: for seven, half a minute each
+// where nothing is sanitized. Sequences that lead to the same state go on together.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -40,26 +43,29 @@ enum Operation : uint8_t {
     put_upper_half = put_lower_half + most_held,
     operations = put_upper_half + most_held,
 };
-using Sequence = std::vector<uint8_t>;
+using Sequence = std::string;  // of operations; short ones take no memory of their own
 
 std::string to_text(const Sequence& sequence) {
     std::string text;
-    for (const uint8_t operation : sequence)
-        text += std::to_string(operation) + " ";
+    for (const char operation : sequence)
+        text += std::to_string(int{operation}) + " ";
     return text;
 }
 
-// Magazines have many more states.
 template <class Frames>
-constexpr size_t longest = Frames::most_kept == 0 ? most_held : 5;
+size_t longest() {
+    const char* const wanted = std::getenv("QUIRE_SEQUENCE_LENGTH");
+    if (wanted != nullptr) return std::min<size_t>(std::strtoul(wanted, nullptr, 10), most_held);
+    return Frames::most_kept == 0 ? most_held : 5;
+}
 
 // The allocator is made anew for each sequence, in zeroed memory, so that equal states are equal
 // bytes.
 template <class Frames>
 class FrameExhaustiveSequencesTest : public ::testing::Test {
   protected:
-    // Does all of a sequence, from the start. False when the last operation was refused.
-    bool replay(const Sequence& sequence) {
+    // Does all of a sequence, from the start.
+    void replay(const Sequence& sequence) {
         frames_.reset();
         std::fill_n(memory_, sizeof(memory_), uint8_t{0});
         std::memset(books_.span().data(), 0xa5, books_.span().size());
@@ -68,36 +74,35 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
         EXPECT_TRUE(frames_->blocks.start(*boot_, books_.span(), direct_limit).ok());
         oracle_ = fresh_;
         held_.clear();
-        return std::all_of(sequence.begin(), sequence.end(),
-                           [this](uint8_t operation) { return apply(operation); });
+        for (const char operation : sequence)
+            apply(static_cast<uint8_t>(operation));
     }
 
     // Every state that can be reached, once: `look` sees it right after the sequence led there.
     template <class Look>
     size_t visit_all(Look look) {
         std::unordered_set<uint64_t> seen;
-        struct Reached {
-            Sequence sequence;
-            std::vector<FrameRange> held;
-        };
-        std::vector<Reached> reached{{}};
+        std::vector<Sequence> reached{{}};
         replay({});
         seen.insert(fingerprint());
-        for (size_t length = 1; length <= longest<Frames>; ++length) {
-            std::vector<Reached> next;
-            for (const Reached& before : reached) {
-                Sequence sequence = before.sequence;
+        const size_t most = longest<Frames>();
+        for (size_t length = 1; length <= most; ++length) {
+            std::vector<Sequence> next;
+            for (Sequence sequence : reached) {
+                replay(sequence);
+                const Snapshot before = snapshot();
                 sequence.push_back(0);
                 for (uint8_t operation = 0; operation < operations; ++operation) {
                     if (!makes_sense(operation, before.held)) continue;
-                    sequence.back() = operation;
-                    if (!replay(sequence) || !seen.insert(fingerprint()).second) continue;
+                    sequence.back() = static_cast<char>(operation);
+                    restore(before);
+                    if (!apply(operation) || !seen.insert(fingerprint()).second) continue;
                     look();
                     if (HasFailure()) {
                         ADD_FAILURE() << "after operations " << to_text(sequence);
                         return seen.size();
                     }
-                    if (length < longest<Frames>) next.push_back({sequence, held_});
+                    if (length < most) next.push_back(sequence);
                 }
             }
             reached = std::move(next);
@@ -105,22 +110,39 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
         return seen.size();
     }
 
-    // The books, the allocator's own words, and who holds what, as 64 bits.
+    // The books, the allocator's own words, what magazines hold and remember, and who holds what,
+    // as 64 bits. Of magazines, without what is left in places that are empty now.
     uint64_t fingerprint() const {
         uint64_t hash = 0xcbf29ce484222325u;
+        const auto add_word = [&](uint64_t word) {
+            hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+            hash ^= hash >> 29;
+        };
         const auto add = [&](const void* bytes, size_t count) {
             for (size_t i = 0; i + sizeof(uint64_t) <= count; i += sizeof(uint64_t)) {
                 uint64_t word;
                 std::memcpy(&word, static_cast<const uint8_t*>(bytes) + i, sizeof word);
-                hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-                hash ^= hash >> 29;
+                add_word(word);
             }
         };
-        add(books_bytes(), books_size_ / sizeof(uint64_t) * sizeof(uint64_t));
-        add(memory_, sizeof(memory_));
+        add(books_bytes(), books_size_);
+        add(&frames_->blocks, sizeof(frames_->blocks));
+        if constexpr (Frames::most_kept != 0) {
+            auto& mine = frames_->slots[0].value;
+            for (const Frame frame : mine.frames.rest())
+                add_word(frame.value());
+            if constexpr (requires { mine.frames.returned(); }) {
+                add_word(mine.frames.unjudged().size());
+                for (const Frame frame : mine.frames.returned())
+                    add_word(frame.value());
+            }
+            add(&mine.recent, sizeof(mine.recent));
+            add_word(mine.near.first);
+            add_word(mine.near.bits);
+        }
         for (const FrameRange& block : held_) {
-            const uint64_t words[] = {block.first().value(), block.count().value()};
-            add(words, sizeof words);
+            add_word(block.first().value());
+            add_word(block.count().value());
         }
         return hash;
     }
@@ -139,6 +161,23 @@ class FrameExhaustiveSequencesTest : public ::testing::Test {
     }
 
   private:
+    // All that operations change, to come back to.
+    struct Snapshot {
+        std::vector<uint8_t> memory;
+        std::vector<uint8_t> books;
+        FrameOracle oracle;
+        std::vector<FrameRange> held;
+    };
+    Snapshot snapshot() const {
+        const auto* const books = static_cast<const uint8_t*>(books_bytes());
+        return {{memory_, memory_ + sizeof(memory_)}, {books, books + books_size_}, oracle_, held_};
+    }
+    void restore(const Snapshot& before) {
+        std::copy(before.memory.begin(), before.memory.end(), memory_);
+        std::copy(before.books.begin(), before.books.end(), books_.span().data());
+        oracle_ = before.oracle;
+        held_ = before.held;
+    }
     const void* books_bytes() const { return const_cast<test::Books&>(books_).span().data(); }
     void check_blocks() {
         const Status valid = frames_->blocks.validate();
@@ -236,6 +275,8 @@ TYPED_TEST_SUITE(FrameExhaustiveSequencesTest, Fronts);
 
 TYPED_TEST(FrameExhaustiveSequencesTest, EveryStateIsValid) {
     const size_t states = this->visit_all([this] { this->check_all(); });
+    this->RecordProperty("states", std::to_string(states));
+    if (std::getenv("QUIRE_SEQUENCE_LENGTH") != nullptr) std::printf("%zu states\n", states);
     EXPECT_GT(states, 10'000u);
 }
 
