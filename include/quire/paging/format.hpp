@@ -49,6 +49,9 @@ constexpr bool is_vacant(EntryKind kind) {
 // `leads_to_table` is `kind` being `table`, of a well-formed entry of a level above 0, in fewer
 // instructions. Frames stand in the same bits, `frame_bits`, of tables' entries and of leaves.
 //
+// `with_protection` sets and clears bits, the same of every leaf: what it makes of all ones and of
+// zero says what it makes of any.
+//
 // A level that can hold leaves implies that all levels below can. `part` makes the leaf (or absent
 // entry) one level down that does for the index-th part what the given entry does for the whole.
 template <class F>
