@@ -34,8 +34,7 @@ Result<void*> HostPages::reserve(size_t bytes, size_t alignment) {
     const KeepErrno keep;
     const size_t extra = alignment > page_size ? alignment - page_size : 0;
     if (extra > SIZE_MAX - bytes) return Failure{Error::out_of_address_space, bytes};
-    const bool tiny = bytes < tiny_limit;
-    const bool open = !(guarding_ || tiny) || bytes >= small_limit;
+    const bool open = !guarding_ || bytes >= small_limit;
     void* const mapped = map(bytes + extra, open ? PROT_READ | PROT_WRITE : PROT_NONE);
     if (mapped == MAP_FAILED) return Failure{Error::out_of_address_space, bytes};
     auto* const start = static_cast<unsigned char*>(mapped);
@@ -44,22 +43,14 @@ Result<void*> HostPages::reserve(size_t bytes, size_t alignment) {
         open_base_ = reinterpret_cast<uintptr_t>(start) + before;
         open_bytes_ = bytes;
     }
-    if (tiny) {
-        tiny_base_ = reinterpret_cast<uintptr_t>(start) + before;
-        tiny_bytes_ = bytes;
-    }
     if (before != 0) munmap(start, before);
     if (extra != before) munmap(start + before + bytes, extra - before);
     return start + before;
 }
 
-bool HostPages::is_open(const void* address) const {
-    const auto at = reinterpret_cast<uintptr_t>(address);
-    return at - open_base_ < open_bytes_ || !(guarding_ || at - tiny_base_ < tiny_bytes_);
-}
-
 Status HostPages::commit(void* address, size_t bytes) {
-    if (is_open(address)) return {};
+    if (!guarding_) return {};
+    if (reinterpret_cast<uintptr_t>(address) - open_base_ < open_bytes_) return {};
     const KeepErrno keep;
     if (mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0) return {};
     return Failure{Error::out_of_frames, bytes};
@@ -67,7 +58,8 @@ Status HostPages::commit(void* address, size_t bytes) {
 
 Status HostPages::decommit(void* address, size_t bytes) {
     const KeepErrno keep;
-    if (!is_open(address) && bytes != 0) mprotect(address, bytes, PROT_NONE);
+    const bool open = !guarding_ || reinterpret_cast<uintptr_t>(address) - open_base_ < open_bytes_;
+    if (!open && bytes != 0) mprotect(address, bytes, PROT_NONE);
     if (bytes == 0 || madvise(address, bytes, MADV_DONTNEED) == 0) return {};
     return Failure{Error::misaligned, number_of(address)};
 }

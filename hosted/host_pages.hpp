@@ -13,8 +13,7 @@ class HostPages final : public PageSource {
     constexpr HostPages() = default;
 
     // From now on, what is not committed of a reservation faults. Those of a gibibyte and more, in
-    // which most lies that the heap has, stay as they are; those of less than a mebibyte, in which
-    // sampled blocks lie, do so always.
+    // which most lies that the heap has, stay as they are.
     void guard_small_reservations() { guarding_ = true; }
 
     Result<void*> reserve(size_t bytes, size_t alignment) override;
@@ -25,18 +24,11 @@ class HostPages final : public PageSource {
 
   private:
     static constexpr size_t small_limit = size_t{1} << 30;
-    static constexpr size_t tiny_limit = size_t{1} << 20;
-
-    // Whether there is memory before it is committed.
-    bool is_open(const void* address) const;
 
     bool guarding_ = false;
-    // The last reservation that was not small.
+    // The last reservations that were not small.
     uintptr_t open_base_ = 0;
     size_t open_bytes_ = 0;
-    // The last reservation that was tiny.
-    uintptr_t tiny_base_ = 0;
-    size_t tiny_bytes_ = 0;
 };
 
 }  // namespace quire::hosted

@@ -2,6 +2,7 @@
 #include "process_heap.hpp"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ namespace {
 class ThreadLock {
   public:
     void lock() { pthread_mutex_lock(&mutex_); }
+    bool try_lock() { return pthread_mutex_trylock(&mutex_) == 0; }
     void unlock() { pthread_mutex_unlock(&mutex_); }
 
   private:
@@ -62,15 +64,19 @@ void leave(void*) {
     ++farewells;
 }
 
-// Whether the word is one of those of the list, which '+' parts.
-bool lists(const char* list, const char* word) {
+// What stands behind the word in a list whose words '+' parts, and may have '=' and a value; null
+// when it is not there.
+const char* behind(const char* list, const char* word) {
     const size_t length = strlen(word);
     for (; list != nullptr; list = strchr(list, '+')) {
         if (*list == '+') ++list;
-        if (strncmp(list, word, length) != 0) continue;
-        if (list[length] == '\0' || list[length] == '+') return true;
+        if (strncmp(list, word, length) == 0 && strchr("+=", list[length]) != nullptr)
+            return list + length;
     }
-    return false;
+    return nullptr;
+}
+bool lists(const char* list, const char* word) {
+    return behind(list, word) != nullptr;
 }
 
 // QUIRE_MALLOC_LEVEL: what is looked out for, in words that '+' parts. Every bad free always is.
@@ -79,7 +85,7 @@ bool lists(const char* list, const char* word) {
 //   poison      freed blocks are filled and looked at before they are given out again
 //   quarantine  freed blocks wait for a random time
 //   random      which block of a size is next is random
-//   sample      one allocation in 1000, or in QUIRE_MALLOC_SAMPLE, gets pages of its own
+//   sample      one allocation in 1000, or in N with sample=N, gets pages of its own
 HeapOptions options_of_level() {
     HeapOptions options;
     options.cached_bytes = size_t{16} << 20;
@@ -97,14 +103,29 @@ HeapOptions options_of_level() {
     options.poison_freed = all || lists(level, "poison");
     if (lists(level, "quarantine")) options.quarantine_bytes = size_t{1} << 20;
     options.random_placement = lists(level, "random");
-    if (lists(level, "sample")) {
-        const char* const interval = getenv("QUIRE_MALLOC_SAMPLE");
-        options.sample_interval = interval == nullptr
-                                      ? usual_sample_interval
-                                      : static_cast<uint32_t>(strtoul(interval, nullptr, 10));
+    if (const char* const value = behind(level, "sample")) {
+        options.sample_interval = *value == '='
+                                      ? static_cast<uint32_t>(strtoul(value + 1, nullptr, 10))
+                                      : usual_sample_interval;
+        pages.guard_small_reservations();
     }
     options.seed = static_cast<uint64_t>(getpid()) << 20 ^ reinterpret_cast<uintptr_t>(&options);
     return options;
+}
+
+// A fault on one of the heap's guards is reported, and ends the process; any other is as it would
+// have been without the heap.
+struct sigaction before_us;
+void explain_fault(int, siginfo_t* fault, void*) {
+    const Result<Report> report = heap.explain_fault(reinterpret_cast<uintptr_t>(fault->si_addr));
+    if (report.ok()) platform.panic(*report);
+    sigaction(SIGSEGV, &before_us, nullptr);
+}
+void watch_faults() {
+    struct sigaction action{};
+    action.sa_sigaction = explain_fault;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGSEGV, &action, &before_us);
 }
 
 // The largest arena that the host lets us have, so that all but large blocks lie in one.
@@ -117,6 +138,7 @@ void start_heap() {
         if (heap.start(pages, platform, options).ok()) break;
     }
     pthread_key_create(&at_thread_exit, leave);
+    if (options.sample_interval != 0) watch_faults();
     started.store(true, MemoryOrder::release);
 }
 
