@@ -146,10 +146,14 @@ bool FrameCore::take_hole(Wanted wanted, unsigned home, unsigned order, Frame& f
     if (pools_.empty()) return false;
     const uint32_t block =
         find_block(pool(wanted.zone, home), order, wanted.mobility, wanted.reach);
-    if (block == no_block) return false;
+    return block != no_block && take_hole_of(block, wanted.mobility, order, frame);
+}
+// Apart, and jumped to, since single frames are wanted deep in the stack.
+[[gnu::noinline]] bool FrameCore::take_hole_of(uint32_t block, Mobility mobility, unsigned order,
+                                               Frame& frame) {
     const Hole hole = hole_in(block, order);
+    take_piece(block, hole.first, 1u << order, hole.order, mobility);
     frame = sections_.frame(block, hole.first);
-    take_piece(block, hole.first, 1u << order, hole.order, wanted.mobility);
     return true;
 }
 

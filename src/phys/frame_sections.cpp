@@ -138,7 +138,6 @@ FrameSections::FrameSections(const MemoryMap& map, const ZoneEnds& ends, Span<Fr
     }
     table_ = table.first(used);
     main_span_ = main_.last - main_.first;
-    main_blocks_ = used == 0 ? 0 : main_.blocks();
     main_shift_ = ((main_.first >> block_order) - main_.first_block) << block_order;
 }
 

@@ -258,6 +258,7 @@ class FrameCore {
                                Reach reach);
     bool find_hole(unsigned order, Zone zone, const FrameConstraints& constraints, Found& found);
     Hole hole_in(uint32_t block, unsigned order) const;
+    bool take_hole_of(uint32_t block, Mobility mobility, unsigned order, Frame& frame);
     FrameRange take_from_hole(const Found& found, FrameCount count, Mobility mobility);
     FrameRange search(FrameCount count, const FrameConstraints& constraints,
                       const Window& window) const;

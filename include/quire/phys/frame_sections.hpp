@@ -121,14 +121,14 @@ class FrameSections {
     bool in_main(uint64_t frame) const { return frame - main_.first <= main_span_; }
     uint64_t main_bit(uint64_t frame) const { return frame - main_shift_; }
     const FrameSection& section_of_block(uint32_t block) const {
-        return block - main_.first_block < main_blocks_ ? main_ : search_block(block);
+        return block - main_.first_block < main_.blocks() ? main_ : search_block(block);
     }
     // The first frame of a block that belongs to its section.
     Frame first_frame(uint32_t block) const;
     // The frame at a position of a block.
     Frame frame(uint32_t block, unsigned position) const {
-        const uint64_t bit = (uint64_t{block} << block_order) + position;
-        if (block - main_.first_block < main_blocks_) return Frame(bit + main_shift_);
+        const uint64_t in_largest = (uint64_t{block} << block_order) + position + main_shift_;
+        if (in_main(in_largest)) return Frame(in_largest);
         const FrameSection& section = search_block(block);
         const uint64_t number = (section.first >> block_order) + (block - section.first_block);
         return Frame((number << block_order) + position);
@@ -151,7 +151,6 @@ class FrameSections {
     // A copy of the largest, for quick answers; at first one that no frame is in.
     FrameSection main_{UINT64_MAX, UINT64_MAX};
     uint64_t main_span_ = 0;
-    uint32_t main_blocks_ = 0;
     uint64_t main_shift_ = 0;
     Span<const NodeRange> nodes_;
 };
