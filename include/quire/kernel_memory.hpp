@@ -113,6 +113,7 @@ class KernelMemory {
     Status map_direct(PageTable& table, const KernelParts& parts);
     Status map_metadata(PageTable& table, BootFrames& boot, const KernelParts& parts);
     Status start_frames(const KernelParts& parts, BootFrames& boot);
+    [[gnu::noinline]] void take_tables_from_frames(const KernelParts& parts);
     void start_space(const KernelParts& parts);
     Status adopt_fixed(const KernelParts& parts);
     Status adopt_direct_map(const KernelParts& parts);

@@ -198,12 +198,17 @@ Status KernelMemory::start_frames(const KernelParts& parts, BootFrames& boot) {
         static_cast<size_t>(bytes_of(books).value()));
     const Status started = frames_.make().start(boot, metadata, Frame(shown_frames(parts).value()));
     if (!started.ok()) return started;
+    take_tables_from_frames(parts);
+    return {};
+}
+
+void KernelMemory::take_tables_from_frames(const KernelParts& parts) {
     // A table must lie where the reach can show it; everything else takes the most plentiful.
-    auto* const words = parts.layout.view.pointer<uint16_t>(address_of(metadata_.first() + books));
+    auto* const words = parts.layout.view.pointer<uint16_t>(
+        address_of(metadata_.first() + metadata_.count() - words_pages_));
     tables_from_ = {&*frames_, reach_ == TableReach::direct ? Zone::direct : Zone::high,
                     TableWords{counted_tables_, words}};
     table_->set_frame_source(table_frames());
-    return {};
 }
 
 ShownFrames KernelMemory::direct_map() const {
