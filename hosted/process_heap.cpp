@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/single_threaded.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host_pages.hpp"
@@ -17,15 +19,35 @@ constinit thread_local heap_internal::CpuBlocks blocks_at_hand;
 
 namespace {
 
-// Threads outnumber CPUs here, so who waits sleeps.
+// Threads outnumber CPUs here, so who waits sleeps. A process's only thread needs no lock: the two
+// locked instructions of one are most of a call that takes the slow path. No thread begins or ends
+// in a call of the heap, but a child that was forked meanwhile has become alone.
 class ThreadLock {
   public:
-    void lock() { pthread_mutex_lock(&mutex_); }
-    bool try_lock() { return pthread_mutex_trylock(&mutex_) == 0; }
-    void unlock() { pthread_mutex_unlock(&mutex_); }
+    void lock() {
+        if (__libc_single_threaded) {
+            alone_ = true;
+        } else {
+            pthread_mutex_lock(&mutex_);
+        }
+    }
+    // False as well in a handler of a lone thread that is inside.
+    bool try_lock() {
+        if (alone_) return false;
+        alone_ = __libc_single_threaded;
+        return alone_ || pthread_mutex_trylock(&mutex_) == 0;
+    }
+    void unlock() {
+        if (alone_) {
+            alone_ = false;
+        } else {
+            pthread_mutex_unlock(&mutex_);
+        }
+    }
 
   private:
     pthread_mutex_t mutex_ = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+    bool alone_ = false;  // a lone thread is inside
 };
 
 class ProcessPlatform final : public Platform {
@@ -142,11 +164,30 @@ void start_heap() {
     started.store(true, MemoryOrder::release);
 }
 
-void introduce() {
+[[gnu::noinline]] void introduce_now() {
     if (!started.load(MemoryOrder::acquire)) start_heap();
-    if (introduced || farewells > 3) return;
+    if (farewells > 3) return;
     introduced = true;
     pthread_setspecific(at_thread_exit, &blocks_at_hand);
+}
+inline void introduce() {
+    if (!introduced) introduce_now();
+}
+
+// Once a second, as far as threads come here: what nobody wanted for a second goes back.
+constexpr unsigned calls_between_looks = 256;
+thread_local unsigned calls_since_look = 0;
+Atomic<uint32_t> last_tick{0};  // in seconds
+
+[[gnu::noinline]] void look_at_clock() {
+    calls_since_look = 0;
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    const auto second = static_cast<uint32_t>(now.tv_sec);
+    if (last_tick.exchange(second, MemoryOrder::relaxed) != second) heap.age_for(blocks_at_hand);
+}
+inline void grow_older() {
+    if (++calls_since_look >= calls_between_looks) look_at_clock();
 }
 
 void* block_or_errno(const Result<void*>& block) {
@@ -181,16 +222,18 @@ namespace {
 
 // What is not at hand in the main arrays.
 [[gnu::noinline]] void* allocate_from_heap(size_t bytes) {
-    if (void* const block = blocks_at_hand.allocate_watched(bytes)) return block;
     if (void* const block = blocks_at_hand.allocate_cell(bytes)) return block;
+    if (void* const block = blocks_at_hand.allocate_watched(bytes)) return block;
     introduce();
+    grow_older();
     return block_or_errno(heap.allocate_for(blocks_at_hand, bytes, heap_internal::Fill::none));
 }
 [[gnu::noinline]] void free_to_heap(void* block) {
-    if (blocks_at_hand.free_watched(block)) return;
     if (introduced && blocks_at_hand.free_cell(block)) return;
+    if (blocks_at_hand.free_watched(block)) return;
     if (block == nullptr) return;
     introduce();
+    grow_older();
     heap.free_for(blocks_at_hand, block);
 }
 

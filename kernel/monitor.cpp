@@ -264,6 +264,7 @@ void run_monitor(quire::KernelMemory& memory) {
     print("\nThis is the monitor: 'help' lists its commands, 'quit' ends the machine.\n");
     for (;;) {
         editor.begin("quire> ");
+        heap().age();  // idle from here on: what two lines did not want goes back
         LineEditor::Event event = LineEditor::Event::none;
         while (event == LineEditor::Event::none) {
             const int input = machine::read_input();

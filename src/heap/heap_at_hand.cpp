@@ -14,12 +14,14 @@ constexpr unsigned batch = 16;
 // Medium cells that a CPU keeps, at most.
 constexpr size_t most_medium_bytes = size_t{2} << 20;
 constexpr size_t most_medium_bytes_of_class = largest_medium;
-// What waits in the depot, for each class.
+// What waits in the depot, for each class: of large cells 64, since a magazine has few.
 constexpr size_t depot_bytes = size_t{256} << 10;
+constexpr size_t depot_bytes_of_large = size_t{1} << 20;
 
 constexpr unsigned depot_magazines(const SizeClass& shape) {
     const size_t bytes = size_t{shape.magazine_cells()} * shape.cell_bytes;
-    return static_cast<unsigned>(max(depot_bytes / bytes, size_t{2}));
+    const size_t most = shape.cell_bytes > largest_cell / 4 ? depot_bytes_of_large : depot_bytes;
+    return static_cast<unsigned>(max(most / bytes, size_t{2}));
 }
 
 }  // namespace
@@ -177,6 +179,7 @@ bool HeapCore::make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_clas
         depot_count_[size_class] < depot_magazines(size_classes.entries[size_class])) {
         Magazine* const full = Magazine::of(bin.spare);
         full->next = depot_[size_class];
+        full->since = tick_;
         depot_[size_class] = full;
         ++depot_count_[size_class];
         bin.spare = nullptr;
@@ -304,14 +307,20 @@ void HeapCore::drain(CpuBlocks& cpu) {
     }
 }
 
+void HeapCore::drop_from_depot(Magazine* full, unsigned size_class) {
+    while (full != nullptr) {
+        Magazine* const next = full->next;
+        put_cells(full->cells(), size_classes.entries[size_class].magazine_cells());
+        drop_magazine(full->cells(), size_class);
+        --depot_count_[size_class];
+        full = next;
+    }
+}
+
 void HeapCore::drain_depot() {
     for (unsigned index = 0; index < class_count; ++index) {
-        while (Magazine* full = depot_[index]) {
-            depot_[index] = full->next;
-            put_cells(full->cells(), size_classes.entries[index].magazine_cells());
-            drop_magazine(full->cells(), index);
-        }
-        depot_count_[index] = 0;
+        drop_from_depot(depot_[index], index);
+        depot_[index] = nullptr;
     }
 }
 

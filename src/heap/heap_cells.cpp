@@ -40,6 +40,7 @@ void HeapCore::refile(SpanRecord& span, unsigned from_bin) {
         cached_bytes_ -= span.committed_bytes();
         return;
     }
+    span.empty_since = static_cast<uint8_t>(tick_);
     empty_spans_.push_back(span);
     cached_bytes_ += span.committed_bytes();
 }

@@ -115,6 +115,7 @@ void HeapCore::remember_freed(const void* base) {
     }
     large_.remove(large);
     if (keep) {
+        large.freed_at = tick_;
         kept_.put(large);
     } else if (later) {
         retire(large);

@@ -19,7 +19,8 @@ class HeapCore;
 
 // An array of cells, in a piece of bookkeeping memory.
 struct Magazine {
-    Magazine* next;  // in the depot
+    Magazine* next;      // in the depot
+    uint32_t since = 0;  // the heap's tick when it came there
     CellRef* cells() { return reinterpret_cast<CellRef*>(this) + 1; }
     static Magazine* of(CellRef* cells) { return reinterpret_cast<Magazine*>(cells - 1); }
 };
@@ -155,6 +156,7 @@ class CpuBlocks {
         uint32_t cell_bytes;
         uint16_t spare_count;
         uint16_t padded_cells;
+        bool spare_seen;  // by `age`, as it is now
     };
     static_assert(sizeof(Bin) == SlotEntry::bin_bytes);
 
@@ -165,7 +167,8 @@ class CpuBlocks {
         unsigned next;  // the one that another class gets next
         size_t bytes;   // of as many cells as there is room for
         size_t most_bytes;
-        Bin* bins[count];  // null when nobody has it
+        Bin* bins[count];      // null when nobody has it
+        CellRef* seen[count];  // their tops, by `age`
         CellRef cells[count][most_cells];
     };
 
@@ -249,6 +252,7 @@ class CpuBlocks {
         bin.end = bin.spare + capacity;
         bin.spare = main;
         bin.spare_count = count;
+        bin.spare_seen = false;
     }
     // The main array is empty: false when the spare is too.
     static bool turn_to_full(Bin& bin) {

@@ -143,6 +143,13 @@ class BasicHeap {
         LockGuard guard(lock_);
         return core_.trim();
     }
+    // Gives back what has been kept for reuse, and not wanted, since before the last call of this:
+    // for a timer or an idle loop, whose period is then how long memory may lie unused at least,
+    // and less than twice that at most. How many bytes went back. O(what goes back).
+    size_t age() {
+        LockGuard guard(lock_);
+        return core_.age();
+    }
     // Has the heap trim itself at the next call that gets to it, since memory is scarce: for hooks
     // that must not wait. Any context, with any lock held. O(1).
     void request_trim() { trims_wanted_.fetch_add(1, MemoryOrder::relaxed); }
@@ -227,6 +234,11 @@ class BasicHeap {
     void drain(heap_internal::CpuBlocks& cpu) {
         LockGuard guard(lock_);
         core_.drain(cpu);
+    }
+    size_t age_for(heap_internal::CpuBlocks& cpu) {
+        LockGuard guard(lock_);
+        core_.age(cpu);
+        return core_.age();
     }
     size_t trim_for(heap_internal::CpuBlocks& cpu) {
         LockGuard guard(lock_);

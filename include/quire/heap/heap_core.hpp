@@ -57,6 +57,7 @@ class HeapCore {
     Status free_sized(void* block, size_t bytes, size_t alignment = 1);
     Result<size_t> usable_size(const void* block) const;
     size_t trim();
+    size_t age();
     HeapCounters counters() const;
     Status validate() const;
     void for_each_block(FunctionRef<bool(const LiveBlock&)> visit) const;
@@ -69,10 +70,14 @@ class HeapCore {
     // A block that the fast path did not take: makes room in the array of its class.
     Status free_for(CpuBlocks& cpu, void* block);
     Status free_sized_for(CpuBlocks& cpu, void* block, size_t bytes, size_t alignment);
+    // Gives back what lies with the CPU in arrays that it did not touch since the call before.
+    void age(CpuBlocks& cpu);
     // Gives all back that lies with the CPU.
     void drain(CpuBlocks& cpu);
-    // Gives back what lies in the depot, between CPUs.
+    // Gives back what lies in the depot, between CPUs: all of it, or what came before the last
+    // tick.
     void drain_depot();
+    void age_depot();
     // What lies with the CPU.
     AtHand at_hand(const CpuBlocks& cpu) const;
     // What lies in the depot.
@@ -208,6 +213,7 @@ class HeapCore {
     void put_cells(const CellRef* cells, size_t count);
     CellRef* new_magazine(unsigned size_class);
     void drop_magazine(CellRef* cells, unsigned size_class);
+    void drop_from_depot(Magazine* full, unsigned size_class);
     SpanRecord* span_of(const void* block);
     void retire(LargeBlock& large);
     bool give_back_retired();
@@ -271,6 +277,7 @@ class HeapCore {
     GuardedBlocks samples_;
     Random random_;
     uint32_t until_sample_ = 1;
+    uint32_t tick_ = 0;  // calls of `age`
     size_t late_refusals_ = 0;
     const unsigned char* broken_ = nullptr;  // where a free block was found written to
     bool fresh_ = false;                     // the last block given out is zero: it is new memory

@@ -16,6 +16,7 @@ struct LargeBlock {
     size_t requested;
     size_t committed;
     size_t reserved;
+    uint32_t freed_at = 0;  // the heap's tick, while it is kept
 };
 
 // The large blocks ordered by address. The nodes are the records themselves, so that nothing is

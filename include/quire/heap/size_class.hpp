@@ -138,9 +138,11 @@ constexpr SizeClass describe_class(unsigned index) {
     result.cells = static_cast<uint16_t>(cells);
     result.slots =
         static_cast<uint8_t>(medium ? (cell + slot_bytes - 1) / slot_bytes : size_t{1} << order);
-    // A magazine holds up to 64 KiB, of cells of a kibibyte and more, and at least three cells.
+    // A magazine holds up to 64 KiB, of cells of a kibibyte and more; of the largest cells up to
+    // 112 KiB, three at least.
     const unsigned size_shift = log2_ceil(cell);
-    const unsigned magazine = size_shift < 10 ? 6 : size_shift < 14 ? 16 - size_shift : 2;
+    const unsigned large = size_shift == 14 ? 3 : 2;
+    const unsigned magazine = size_shift < 10 ? 6 : size_shift < 14 ? 16 - size_shift : large;
     result.magazine_shift = static_cast<uint8_t>(magazine + log2_ceil(sizeof(CellRef)));
     const size_t states = result.padded_cells();
     const size_t slacks = result.long_slack() ? cells * sizeof(uint16_t) : 0;

@@ -32,8 +32,9 @@ struct SpanRecord {
     uint16_t committed_pages;
     uint8_t size_class;
     SlotKind kind;
-    uint8_t slots_back;  // to the span's first slot
-    bool with_slack;     // what blocks leave of their cells is known
+    uint8_t slots_back;   // to the span's first slot
+    bool with_slack;      // what blocks leave of their cells is known
+    uint8_t empty_since;  // the heap's tick when its last cell was freed
 
     const SizeClass& geometry() const { return size_classes.entries[size_class]; }
     size_t committed_bytes() const { return size_t{committed_pages} << page_shift; }

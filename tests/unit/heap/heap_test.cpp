@@ -305,6 +305,56 @@ TEST_F(HeapTest, TheCacheKeepsWhatItMayAndTrimEmptiesIt) {
     expect_valid();
 }
 
+TEST_F(HeapTest, WhatNobodyWantedForATickGoesBack) {
+    HeapOptions options;
+    options.cached_bytes = size_t{64} << 20;
+    options.overrun_check = OverrunCheck::none;
+    start(options);
+    const size_t idle = pages_.committed_bytes();
+    std::vector<unsigned char*> blocks;
+    for (int i = 0; i < 500; ++i)
+        blocks.push_back(allocate(2000));
+    blocks.push_back(allocate(size_t{3} << 20));  // a range of its own
+    for (unsigned char* block : blocks)
+        heap_.free(block);
+    const size_t full = pages_.committed_bytes();
+    EXPECT_GT(heap_.counters().cached_bytes, size_t{3900} << 10);
+    // It came in this tick, and a whole one has to go by.
+    EXPECT_EQ(heap_.age(), 0u);
+    EXPECT_EQ(pages_.committed_bytes(), full);
+    // What was wanted meanwhile is young again.
+    heap_.free(allocate(2000));
+    heap_.free(allocate(size_t{3} << 20));
+    EXPECT_GT(heap_.age(), size_t{900} << 10);
+    EXPECT_GE(heap_.counters().cached_bytes, size_t{3} << 20);
+    EXPECT_LT(heap_.counters().cached_bytes, (size_t{3} << 20) + (size_t{64} << 10));
+    EXPECT_FALSE(pages_.is_committed(blocks[400]));
+    EXPECT_TRUE(pages_.is_committed(blocks[500]));
+    EXPECT_GT(heap_.age(), size_t{3} << 20);
+    EXPECT_FALSE(pages_.is_committed(blocks[500]));
+    EXPECT_EQ(heap_.counters().cached_bytes, 0u);
+    EXPECT_LE(pages_.committed_bytes(), idle + 16 * page_size);
+    expect_valid();
+    EXPECT_EQ(heap_.age(), 0u);
+}
+
+TEST_F(HeapTest, WhatCannotGoBackIsTriedAgain) {
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::none;
+    options.cached_bytes = size_t{64} << 20;
+    start(options);
+    heap_.free(allocate(2000));
+    pages_.refuse_decommit(true);
+    for (int tick = 0; tick < 5; ++tick) {
+        EXPECT_EQ(heap_.age(), 0u);
+        expect_valid();
+    }
+    pages_.refuse_decommit(false);
+    EXPECT_GT(heap_.age(), 0u);
+    EXPECT_EQ(heap_.counters().cached_bytes, 0u);
+    expect_valid();
+}
+
 TEST_F(HeapTest, ACachedSpanIsUsedBeforeANewOne) {
     start();
     heap_.free(allocate(200));

@@ -316,6 +316,42 @@ TEST_F(PerCpuHeapTest, MediumBlocksAtHandAreBounded) {
         EXPECT_FALSE(pages_.is_committed(block));
 }
 
+TEST_F(PerCpuHeapTest, WhatACpuDoesNotTouchForATickGoesBack) {
+    HeapOptions options;
+    options.cached_bytes = size_t{64} << 20;
+    restart(options);
+    // More than arrays have room for, so that some waits between CPUs.
+    std::vector<unsigned char*> blocks;
+    for (size_t i = 0; i < 400; ++i)
+        blocks.push_back(allocate(1000));
+    blocks.push_back(allocate(size_t{200} << 10));
+    for (unsigned char* block : blocks)
+        front_.free(block);
+    const size_t kept = heap_.counters().live_bytes;  // by the CPU
+    EXPECT_GT(kept, size_t{280} << 10);
+    EXPECT_EQ(front_.age(), 0u);
+    EXPECT_EQ(heap_.counters().live_bytes, kept);
+    front_.age();
+    // The main array of small blocks stays; all else is the heap's again, and goes in its turn.
+    EXPECT_LE(heap_.counters().live_bytes, size_t{64} << 10);
+    EXPECT_GT(heap_.counters().live_bytes, 0u);
+    front_.age();
+    EXPECT_GT(front_.age(), size_t{200} << 10);
+    EXPECT_LE(heap_.counters().cached_bytes, size_t{64} << 10);
+    EXPECT_TRUE(heap_.validate().ok());
+    // What is used at every tick stays.
+    for (size_t i = 0; i < 4; ++i) {
+        unsigned char* const medium = allocate(size_t{200} << 10);
+        unsigned char* const second = allocate(size_t{200} << 10);
+        front_.free(medium);
+        if (i % 2 == 0) front_.free(second);
+        front_.age();
+        EXPECT_GE(heap_.counters().live_bytes, size_t{200} << 10);
+        if (i % 2 != 0) front_.free(second);
+    }
+    EXPECT_TRUE(heap_.validate().ok());
+}
+
 TEST_F(PerCpuHeapTest, MediumBlocksGrowAndShrinkWhereTheyStand) {
     const auto resize = [&](unsigned char* block, size_t bytes) {
         const Result<void*> resized = front_.reallocate(block, bytes);
