@@ -189,7 +189,7 @@ bool HeapCore::make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_clas
     if (bin.spare == nullptr) return false;
     // What was freed first goes back to its spans.
     const unsigned surplus = min(static_cast<unsigned>(bin.spare_count), batch);
-    bin.spare_count = static_cast<uint16_t>(bin.spare_count - surplus);
+    bin.spare_count = static_cast<uint8_t>(bin.spare_count - surplus);
     put_cells(bin.spare + bin.spare_count, surplus);
     CpuBlocks::turn(bin, capacity);
     return true;

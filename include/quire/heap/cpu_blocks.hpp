@@ -154,9 +154,9 @@ class CpuBlocks {
         uintptr_t reciprocal;  // of the stride: 2^(bits of a word) / stride, rounded up
         uint32_t mask;         // from an address to its place in the span
         uint32_t cell_bytes;
-        uint16_t spare_count;
-        uint16_t padded_cells;
+        uint8_t spare_count;
         bool spare_seen;  // by `age`, as it is now
+        uint16_t padded_cells;
     };
     static_assert(sizeof(Bin) == SlotEntry::bin_bytes);
 
@@ -246,7 +246,7 @@ class CpuBlocks {
     }
     static void turn(Bin& bin, size_t capacity) {
         CellRef* const main = bin.begin;
-        const auto count = static_cast<uint16_t>(bin.top - main);
+        const auto count = static_cast<uint8_t>(bin.top - main);
         bin.begin = bin.spare;
         bin.top = bin.spare + bin.spare_count;
         bin.end = bin.spare + capacity;

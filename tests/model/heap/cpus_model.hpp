@@ -346,9 +346,12 @@ class CpusWorld final : public model::World {
         if (pick < 250) return reallocate();
         if (pick < 252) return turn_pages();
         if (below(32) != 0) return;
-        switch (below(4)) {
+        switch (below(5)) {
             case 0:
                 front_.drain();
+                break;
+            case 2:
+                front_.age();
                 break;
             case 1:
                 front_.request_trim();

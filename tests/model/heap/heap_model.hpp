@@ -75,7 +75,7 @@ class HeapModel final : public model::World {
         } else if (pick < 99) {
             wrong = misuse();
         } else if (below(20) == 0) {
-            wrong = trim();
+            wrong = below(2) == 0 ? trim() : age();
         } else {
             pages_.limit_pages(below(2) == 0 ? shape_.page_limit
                                              : pages_.committed_bytes() / page_size + below(4));
@@ -290,6 +290,13 @@ class HeapModel final : public model::World {
         const size_t given_back = heap_.trim();
         if (before - pages_.committed_bytes() != given_back) return "trim counts wrong";
         if (heap_.counters().cached_bytes != 0) return "trim left empty spans";
+        return {};
+    }
+
+    std::optional<std::string> age() {
+        const size_t before = pages_.committed_bytes();
+        const size_t given_back = heap_.age();
+        if (before - pages_.committed_bytes() != given_back) return "age counts wrong";
         return {};
     }
 

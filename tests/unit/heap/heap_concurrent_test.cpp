@@ -54,7 +54,7 @@ TEST(HeapConcurrent, SeveralThreadsExchangeBlocks) {
             std::memset(header + 1, static_cast<int>(number), bytes - sizeof(Header));
             if (Header* other = exchange[pick % 16].exchange(header)) dispose(other);
             if (round % 1000 == 0) {
-                heap.trim();
+                round % 2000 == 0 ? heap.trim() : heap.age();
                 if (!heap.validate().ok()) ++mistakes;
             }
             if (heap.counters().live_blocks > threads + 16) ++mistakes;
@@ -127,6 +127,7 @@ TEST(PerCpuHeapConcurrent, CpusFreeEachOthersBlocks) {
                 if (front.try_free(&random).ok()) ++mistakes;
             }
             if (round % 4000 == 0) front.trim();
+            if (round % 1000 == 0) front.age();
         }
     };
     std::vector<std::thread> running;

@@ -85,6 +85,7 @@ TEST(SizeClass, StatesAndSlackFitTheirChunk) {
 TEST(SizeClass, MagazinesHoldAFewCells) {
     for (const SizeClass& shape : size_classes.entries) {
         EXPECT_GE(shape.magazine_cells(), 3u);
+        EXPECT_LE(shape.magazine_cells(), unsigned{UINT8_MAX});
         EXPECT_LE(shape.magazine_shift, page_shift);
     }
 }
