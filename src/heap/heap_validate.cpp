@@ -32,8 +32,9 @@ Status HeapCore::validate_span(const SpanRecord& span, Totals& totals) const {
         if (state == cell_free) continue;
         const size_t requested =
             state == cell_cached ? shape.cell_bytes : shape.cell_bytes - span.slack(cell);
-        const unsigned char* broken =
-            state == cell_cached ? nullptr : broken_canary(block, requested, shape.cell_bytes);
+        const unsigned char* broken = state == cell_cached
+                                          ? nullptr
+                                          : broken_beside_owner(block, requested, shape.cell_bytes);
         if (broken != nullptr) return corrupted(broken);
         ++totals.blocks;
         totals.live_bytes += requested;
@@ -67,7 +68,7 @@ Status HeapCore::validate_large(Totals& totals) const {
             return corrupted(large->base);
         }
         const unsigned char* broken =
-            broken_canary(large->base, large->requested, large->committed);
+            broken_beside_owner(large->base, large->requested, large->committed);
         if (broken != nullptr) return corrupted(broken);
         ++totals.blocks;
         totals.live_bytes += large->requested;

@@ -104,4 +104,13 @@ inline const unsigned char* broken_canary(const unsigned char* block, size_t req
     return byte;
 }
 
+// As broken_canary, of a block that its owner may be writing to: nothing of his is read.
+inline const unsigned char* broken_beside_owner(const unsigned char* block, size_t requested,
+                                                size_t capacity) {
+    if (capacity - requested >= canary_step) return broken_canary(block, requested, capacity);
+    for (size_t at = requested; at < capacity; ++at)
+        if (block[at] != canary_byte) return block + at;
+    return nullptr;
+}
+
 }  // namespace quire::heap_internal
