@@ -210,7 +210,6 @@ void* HeapCore::take_at_hand(CpuBlocks& cpu, unsigned size_class, size_t bytes) 
 }
 
 Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill) {
-    if (!started()) return Failure{Error::bad_argument};
     if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
     welcome(cpu);
     const unsigned size_class = class_of(bytes, alignment);

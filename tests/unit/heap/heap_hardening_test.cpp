@@ -316,6 +316,13 @@ TEST_F(SampleTest, AFaultIsExplained) {
               Error::foreign);
 }
 
+TEST_F(SampleTest, AFaultElsewhereIsOfNoBlock) {
+    while (heap_.counters().live_blocks < GuardedBlocks::slots)
+        allocate(100);
+    for (const uintptr_t address : {uintptr_t{0}, value_of(this), UINTPTR_MAX})
+        EXPECT_EQ(heap_.explain_fault(address).failure(), (Failure{Error::foreign, address}));
+}
+
 TEST_F(SampleTest, AFaultBehindALargeBlockIsExplained) {
     unsigned char* const block = allocate(100 * page_size);
     const Result<Report> beyond = heap_.explain_fault(value_of(block + 100 * page_size));
