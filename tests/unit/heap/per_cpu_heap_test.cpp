@@ -135,7 +135,8 @@ TEST(PerCpuHeapStartTest, NothingComesFromAHeapThatHasNotStarted) {
     EXPECT_EQ(front.try_allocate(64).failure(), Failure{Error::bad_argument});
     EXPECT_EQ(front.allocate(64).failure(), Failure{Error::bad_argument});
     const auto none = heap_internal::Fill::none;
-    for (const size_t bytes : {size_t{1}, size_t{64}, size_t{5000}, size_t{100000}, size_t{2} << 20})
+    for (const size_t bytes :
+         {size_t{1}, size_t{64}, size_t{5000}, size_t{100000}, size_t{2} << 20})
         EXPECT_EQ(heap.allocate_aligned_for(blocks, bytes, 16, none).failure(),
                   Failure{Error::bad_argument});
 }

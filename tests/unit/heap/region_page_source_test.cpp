@@ -172,7 +172,8 @@ TEST_F(RegionPageSourceTest, AgreesWithASearchPageByPage) {
 
 TEST(RegionPageSource, CarriesAHeap) {
     constexpr size_t bytes = size_t{4} << 20;
-    void* const memory = std::aligned_alloc(page_size, bytes);
+    // Spans begin at multiples of 64 KiB, so that more or less is lost at either end.
+    void* const memory = std::aligned_alloc(size_t{64} << 10, bytes);
     RegionPageSource source;
     ASSERT_TRUE(source.start(memory, bytes).ok());
     ThrowingPlatform platform;
@@ -191,7 +192,7 @@ TEST(RegionPageSource, CarriesAHeap) {
         blocks.emplace_back(static_cast<unsigned char*>(*block), wanted);
         live += wanted;
     }
-    EXPECT_GT(live, bytes / 10 * 7) << "most of the region is of use";
+    EXPECT_GT(live, bytes / 3 * 2) << "most of the region is of use";
     ASSERT_TRUE(heap.validate().ok());
     EXPECT_EQ(heap.counters().committed_bytes, source.committed_bytes());
     for (size_t i = 0; i < blocks.size(); ++i) {
