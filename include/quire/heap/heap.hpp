@@ -214,7 +214,7 @@ class BasicHeap {
     }
     // What to say of an access that faulted at `address`: for fault handlers that find no other
     // reason. Error: foreign, when it hit no guard of the heap's and no sampled block that was
-    // freed. Waits for the lock; busy when somebody has it.
+    // freed; busy when somebody has the lock, which is not waited for.
     Result<Report> explain_fault(uint64_t address) const
         requires requires(L& lock) { lock.try_lock(); }
     {
