@@ -248,7 +248,7 @@ void* allocate_aligned(size_t bytes, size_t alignment) {
     // The class of the next whole multiple of the alignment is one, and so are its cells' places.
     if (is_power_of_two(alignment) && alignment <= page_size && bytes <= largest_cell) {
         const size_t multiple = (max(bytes, size_t{1}) + alignment - 1) & ~(alignment - 1);
-        if (void* const block = blocks_at_hand.allocate_cell(multiple)) return block;
+        if (void* const block = blocks_at_hand.allocate_cell(bytes, multiple)) return block;
     }
     introduce();
     return block_or_errno(
@@ -272,26 +272,13 @@ void free_sized_slowly(void* block, size_t bytes, size_t alignment) {
     heap.free_sized_for(blocks_at_hand, block, bytes, alignment);
 }
 
-namespace {
-
-// The class of a request that is not watched; null where it gets a page range of its own.
-const heap_internal::SizeClass* class_serving(size_t bytes) {
-    if (bytes > heap_internal::largest_medium) return nullptr;
-    const unsigned index = bytes <= heap_internal::largest_cell
-                               ? heap_internal::class_for(bytes)
-                               : heap_internal::medium_class_for(bytes);
-    return &heap_internal::size_classes.entries[index];
-}
-
-}  // namespace
-
 void* reallocate(void* block, size_t bytes) {
     if (block == nullptr) return allocate(bytes);
-    const heap_internal::SizeClass* const shape = blocks_at_hand.class_of_live(block);
-    const heap_internal::SizeClass* const wanted = class_serving(bytes);
-    if (shape != nullptr && shape == wanted) return block;
+    if (blocks_at_hand.resize(block, bytes)) return block;
+    const heap_internal::CpuBlocks::LiveCell cell = blocks_at_hand.live_cell(block);
     // Where it may stay, or its pages move.
-    if (shape == nullptr || wanted == nullptr || (shape->medium() && wanted->medium())) {
+    const bool within_spans = cell.bytes != 0 && bytes <= heap_internal::largest_medium;
+    if (!within_spans || (cell.bytes > largest_cell && bytes > largest_cell)) {
         introduce();
         const Result<void*> moved = heap.reallocate(block, bytes);
         if (!moved.ok() && moved.error() != Error::out_of_memory) {
@@ -301,14 +288,14 @@ void* reallocate(void* block, size_t bytes) {
     }
     void* const moved = allocate(bytes);
     if (moved == nullptr) return nullptr;
-    memcpy(moved, block, bytes < shape->cell_bytes ? bytes : shape->cell_bytes);
+    memcpy(moved, block, min(bytes, cell.bytes));
     free(block);
     return moved;
 }
 
 size_t usable_size(void* block) {
     if (block == nullptr) return 0;
-    if (const auto* const shape = blocks_at_hand.class_of_live(block)) return shape->cell_bytes;
+    if (const size_t bytes = blocks_at_hand.live_cell(block).bytes) return bytes;
     introduce();
     const Result<size_t> size = heap.usable_size(block);
     if (!size.ok()) heap.free_for(blocks_at_hand, block);  // which reports it

@@ -200,7 +200,7 @@ bool HeapCore::make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_clas
 void* HeapCore::take_at_hand(CpuBlocks& cpu, unsigned size_class, size_t bytes) {
     CpuBlocks::Bin& bin = cpu.bins_[size_class + 1];
     if (bin.top == bin.begin && !cpu.turn_to_full(bin) && !refill(bin, size_class)) return nullptr;
-    if (!watches_slack()) return cpu.take(bin);
+    if (!watches_slack()) return cpu.take(bin, bytes);
     void* const block = cpu.take_watched(bin, bytes);
     if (block == nullptr) {
         --bin.top;

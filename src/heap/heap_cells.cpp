@@ -161,7 +161,7 @@ void* HeapCore::take_cell(SpanRecord& span, size_t bytes) {
     const unsigned cell = cell_to_take(span);
     const size_t kept = kept_bytes(bytes, shape.cell_bytes);
     fresh_ = cell >= span.touched;
-    span.take(cell, static_cast<unsigned>(shape.cell_bytes - kept));
+    span.take(cell, bytes);
     refile(span, from_bin);
     unsigned char* const block = span.base + size_t{cell} * shape.stride;
     if (options_.poison_freed) broken_ = broken_poison(block, shape.cell_bytes);
@@ -236,13 +236,14 @@ bool HeapCore::resize_medium(const Block& block, size_t bytes) {
     const size_t change = block.span->geometry().cell_bytes - block.capacity;
     usable_bytes_ += change;
     live_bytes_ += change;
+    block.span->set_resized(block.cell, bytes);
     return true;
 }
 
 void HeapCore::resize_cell(const Block& block, size_t bytes) {
     const size_t kept = kept_bytes(bytes, block.capacity);
     shred(block, kept);
-    block.span->set_live(block.cell, static_cast<unsigned>(block.capacity - kept));
+    block.span->set_resized(block.cell, bytes);
     write_canary(block.start, kept, block.capacity);
     live_bytes_ += kept - block.requested;
 }

@@ -81,7 +81,7 @@ Result<HeapCore::Block> HeapCore::locate(const void* address) const {
         .large = large,
         .guarded = nullptr,
         .cell = 0,
-        .requested = large->requested,
+        .requested = kept_bytes(large->requested, large->committed),
         .capacity = large->committed,
     };
 }
@@ -112,13 +112,18 @@ Status HeapCore::free(void* block) {
     return free_block(*located);
 }
 
-// Where sizes are not kept, whether a request of that size would get such a cell.
+// Where slack is not kept, what the state of its cell says of it.
 bool HeapCore::is_size_of(const Block& block, size_t bytes, size_t alignment) const {
     if (watches_slack() || block.guarded != nullptr) return bytes == block.requested;
+    if (block.large != nullptr) return bytes == block.large->requested;
     if (bytes > block.capacity) return false;
-    if (sizes_vary_) return true;
-    if (block.large != nullptr) return LargeCache::fits(round_up_to_pages(bytes), block.capacity);
-    return class_of(bytes, alignment) == block.span->size_class;
+    const unsigned state = block.span->state(block.cell);
+    if (is_resized(state)) {
+        return state == resized_state(bytes) &&
+               (sizes_vary_ || stays_in_cell(bytes, block.capacity));
+    }
+    return state == live_state(bytes) &&
+           (sizes_vary_ || class_of(bytes, alignment) == block.span->size_class);
 }
 
 Status HeapCore::free_sized(void* block, size_t bytes, size_t alignment) {
@@ -138,11 +143,10 @@ Result<size_t> HeapCore::usable_size(const void* block) const {
 
 // A block stays in its cell when the bytes, and one to watch, fit there and use half of it.
 bool HeapCore::fits_in_place(const Block& block, size_t bytes) const {
-    if (!watches_slack()) return class_of(bytes, 1) == block.span->size_class;
     const bool padded =
         options_.overrun_check == OverrunCheck::every_block && !block.span->geometry().guarded;
     if (bytes > block.capacity - (padded ? 1 : 0)) return false;
-    return bytes >= block.capacity / 2 || block.capacity == smallest_cell;
+    return stays_in_cell(bytes, block.capacity);
 }
 
 // A size not above the block's own always fits.

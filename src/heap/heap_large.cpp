@@ -49,9 +49,8 @@ LargeBlock* HeapCore::create_large(size_t bytes, size_t alignment, size_t headro
         undo_reserve_large(base, reserved, committed);
         return nullptr;
     }
-    return construct_at(
-        reinterpret_cast<LargeBlock*>(record),
-        LargeBlock{nullptr, nullptr, base, kept_bytes(bytes, committed), committed, reserved});
+    return construct_at(reinterpret_cast<LargeBlock*>(record),
+                        LargeBlock{nullptr, nullptr, base, bytes, committed, reserved});
 }
 
 // As create_large; makes room for the record, and does without headroom and empty spans if it must.
@@ -75,12 +74,13 @@ void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) 
     fresh_ = large == nullptr;
     if (fresh_) large = find_large(bytes, alignment, headroom);
     if (large == nullptr) return nullptr;
-    large->requested = kept_bytes(bytes, large->committed);
+    large->requested = bytes;
     large_.insert(*large);
-    write_canary(large->base, large->requested, large->committed);
+    const size_t kept = kept_bytes(bytes, large->committed);
+    write_canary(large->base, kept, large->committed);
     ++live_blocks_;
     ++allocations_;
-    live_bytes_ += large->requested;
+    live_bytes_ += kept;
     usable_bytes_ += large->committed;
     return large->base;
 }
@@ -145,9 +145,7 @@ bool HeapCore::resize_large(const Block& block, size_t bytes) {
     } else if (committed < large.committed) {
         const size_t surplus = large.committed - committed;
         // When the source refuses, the pages stay with the block.
-        const bool gone = pages_.decommit(large.base + committed, surplus, surplus);
-        if (gone) large.committed = committed;
-        sizes_vary_ |= !gone;
+        if (pages_.decommit(large.base + committed, surplus, surplus)) large.committed = committed;
     }
     note_resized(block, bytes);
     return true;
@@ -163,9 +161,9 @@ void HeapCore::note_resized(const Block& block, size_t bytes) {
                     0},
               kept);
     }
-    large.requested = kept;
-    live_bytes_ += large.requested - block.requested;
-    write_canary(large.base, large.requested, large.committed);
+    large.requested = bytes;
+    live_bytes_ += kept - block.requested;
+    write_canary(large.base, kept, large.committed);
 }
 
 // With its pages to where there is more address space. Null, and nothing changed, when the page

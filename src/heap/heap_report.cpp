@@ -43,6 +43,20 @@ Report HeapCore::explain_corrupted(const Failure& failure) const {
                   .likely_cause = nullptr};
 }
 
+// What a block was asked for; 0 when several sizes may be the one.
+size_t HeapCore::asked_of(const Block& block) const {
+    if (watches_slack()) return block.requested;
+    if (block.large != nullptr) return block.large->requested;
+    size_t asked = 0;
+    for (size_t bytes = block.capacity; bytes != 0 && stays_in_cell(bytes, block.capacity);
+         --bytes) {
+        if (!is_size_of(block, bytes, 1)) continue;
+        if (asked != 0) return 0;
+        asked = bytes;
+    }
+    return asked;
+}
+
 Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure) const {
     Report report{.what = "heap: a block could not be given back to the page source",
                   .error = failure.error,
@@ -75,7 +89,8 @@ Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure
     const Result<Block> located = locate(around);
     if (!located.ok()) return report;
     report.block = reinterpret_cast<uintptr_t>(around);
-    report.block_bytes = located->requested;
+    const size_t asked = asked_of(*located);
+    report.block_bytes = asked != 0 ? asked : located->requested;
     if (failure.error == Error::corrupted) {
         report.what = "heap: the bytes behind a block were overwritten";
         report.address = failure.where;
@@ -86,8 +101,8 @@ Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure
         report.likely_cause = "its owner wrote more bytes than it had asked for";
     } else if (failure.error == Error::bad_argument) {
         report.what = "heap: a block was freed with another size than it was allocated with";
-        report.has_values = true;
-        report.expected = located->requested;
+        report.has_values = asked != 0;
+        report.expected = asked;
         report.found = bytes;
         report.likely_cause =
             "it is deleted as another type, or through a base without a virtual "

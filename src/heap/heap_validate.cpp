@@ -67,11 +67,11 @@ Status HeapCore::validate_large(Totals& totals) const {
         if (large->requested > large->committed || large->committed >= large->reserved) {
             return corrupted(large->base);
         }
-        const unsigned char* broken =
-            broken_beside_owner(large->base, large->requested, large->committed);
+        const size_t kept = kept_bytes(large->requested, large->committed);
+        const unsigned char* broken = broken_beside_owner(large->base, kept, large->committed);
         if (broken != nullptr) return corrupted(broken);
         ++totals.blocks;
-        totals.live_bytes += large->requested;
+        totals.live_bytes += kept;
         totals.usable_bytes += large->committed;
         totals.committed_bytes += large->committed;
     }

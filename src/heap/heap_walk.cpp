@@ -28,7 +28,7 @@ void HeapCore::for_each_block(FunctionRef<bool(const LiveBlock&)> visit) const {
         }
     }
     for (const LargeBlock* large = large_.first(); large != nullptr; large = large_.after(*large))
-        if (!visit(LiveBlock{large->base, large->requested})) return;
+        if (!visit(LiveBlock{large->base, kept_bytes(large->requested, large->committed)})) return;
     for (unsigned slot = 0; slot < GuardedBlocks::slots; ++slot) {
         const GuardedBlocks::Block& block = samples_.at(slot);
         if (block.live && !visit(LiveBlock{block.start, block.bytes})) return;

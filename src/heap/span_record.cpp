@@ -57,13 +57,19 @@ unsigned SpanRecord::slack(unsigned cell) const {
     return value;
 }
 
-void SpanRecord::set_live(unsigned cell, unsigned slack) {
+// `without_slack`: the state where slack is not kept.
+void SpanRecord::write_live(unsigned cell, size_t bytes, unsigned without_slack) {
+    if (!with_slack) return write_state(cell, without_slack);
     const SizeClass& shape = geometry();
-    const bool in_state = with_slack && !shape.long_slack();
-    write_state(cell, cell_live + (in_state ? slack : 0));
-    if (!with_slack || in_state) return;
+    const size_t slack = shape.cell_bytes - bytes;
+    if (!shape.long_slack()) return write_state(cell, static_cast<unsigned>(cell_live + slack));
+    write_state(cell, cell_live);
     const auto value = static_cast<uint16_t>(slack);
     __builtin_memcpy(states + shape.padded_cells() + size_t{cell} * 2, &value, sizeof value);
+}
+
+void SpanRecord::set_resized(unsigned cell, size_t bytes) {
+    write_live(cell, bytes, resized_state(bytes));
 }
 
 unsigned SpanRecord::free_in_group(unsigned group) const {
@@ -94,8 +100,8 @@ void SpanRecord::note_taken(unsigned group, unsigned end) {
     if (free_in_group(group) == group_cells) groups_with_free &= ~(size_t{1} << group);
 }
 
-void SpanRecord::take(unsigned cell, unsigned slack) {
-    set_live(cell, slack);
+void SpanRecord::take(unsigned cell, size_t bytes) {
+    write_live(cell, bytes, live_state(bytes));
     ++used;
     note_taken(cell / group_cells, cell + 1);
 }
@@ -162,7 +168,8 @@ bool SpanRecord::consistent() const {
         }
         if (value == cell_none || cell >= touched) return false;
         if (value >= cell_live && slack(cell) > shape.cell_bytes) return false;
-        if (value > cell_live && (!with_slack || shape.long_slack())) return false;
+        if (value > cell_live && with_slack && shape.long_slack()) return false;
+        if (value >= cell_live && !with_slack && value < resized_state(0)) return false;
         ++taken;
     }
     return taken == used && with_free == groups_with_free && touched <= shape.cells;

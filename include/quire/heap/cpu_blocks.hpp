@@ -58,23 +58,39 @@ class CpuBlocks {
     // nothing changed, when it takes the slow one.
     [[gnu::always_inline]] void* allocate(size_t bytes) {
         if (bytes >= quick_end_) return nullptr;
-        return take(bin_at(quick_bins.of_granules[(bytes + granule - 1) / granule]));
+        return take(bin_at(quick_bins.of_granules[(bytes + granule - 1) / granule]), bytes);
     }
     [[gnu::always_inline]] bool free(void* block) {
         const Cell cell = find(block);
         return cell.bin != nullptr && put(*cell.bin, block, cell.state);
     }
-    // As free, if a request of so many bytes would get a cell of this class.
+    // As free, if the block was asked for with so many bytes, as far as its state tells.
     [[gnu::always_inline]] bool free_sized(void* block, size_t bytes) {
         if (bytes >= quick_end_) return false;
         Bin& bin = bin_at(quick_bins.of_granules[(bytes + granule - 1) / granule]);
-        const Cell cell = find(block);
-        return cell.bin == &bin && put(bin, block, cell.state);
+        const Cell cell = find_cell(block, slots_);
+        const bool same = cell.bin == &bin && states()[cell.state] == live_state(bytes);
+        return same && put(bin, block, cell.state);
     }
-    // The shape of a live block's cell; null when the fast path cannot tell.
-    const SizeClass* class_of_live(const void* block) {
+    // What a live block's cell holds, and whether it was resized before; 0 when the fast path
+    // cannot tell.
+    struct LiveCell {
+        size_t bytes;
+        bool resized;
+    };
+    LiveCell live_cell(const void* block) {
         const Cell cell = find(block);
-        return cell.bin == nullptr ? nullptr : &size_classes.entries[cell.bin - bins_ - 1];
+        if (cell.bin == nullptr) return {0, false};
+        return {cell.bin->cell_bytes, is_resized(states()[cell.state])};
+    }
+    // The block, whose cell is that of such a class, gets another size where it stands. False, and
+    // nothing changed, where it may not, or the fast path cannot tell.
+    [[gnu::always_inline]] bool resize(void* block, size_t bytes) {
+        const Cell cell = find(block);
+        if (cell.bin == nullptr || cell.bin == bins_) return false;
+        if (!stays_in_cell(bytes, cell.bin->cell_bytes)) return false;
+        atomic::store(states()[cell.state], resized_state(bytes));
+        return true;
     }
 
     // The same for heaps that watch what lies behind a block; every request has a byte to watch.
@@ -116,13 +132,15 @@ class CpuBlocks {
     }
 
     // As allocate, for all that lies in spans; null also when there is nothing at hand.
-    void* allocate_cell(size_t bytes) {
+    void* allocate_cell(size_t bytes) { return allocate_cell(bytes, bytes); }
+    // The same for so many bytes in a cell that would hold `room`.
+    void* allocate_cell(size_t bytes, size_t room) {
         if (quick_end_ == 0) return nullptr;
-        if (bytes > largest_medium) return nullptr;
-        const unsigned larger = bytes > largest_cell ? guarded_classes : 0;
-        Bin& bin = bins_[class_for(bytes) + larger + 1];
+        if (room > largest_medium) return nullptr;
+        const unsigned larger = room > largest_cell ? guarded_classes : 0;
+        Bin& bin = bins_[class_for(room) + larger + 1];
         if (bin.top == bin.begin && !turn_to_full(bin)) return nullptr;
-        return take(bin);
+        return take(bin, bytes);
     }
     // As free, and turns to the spare array.
     bool free_cell(void* block) {
@@ -176,11 +194,11 @@ class CpuBlocks {
         return *reinterpret_cast<Bin*>(reinterpret_cast<unsigned char*>(bins_) + offset);
     }
     unsigned char* states() const { return reinterpret_cast<unsigned char*>(map_); }
-    [[gnu::always_inline]] void* take(Bin& bin) {
+    [[gnu::always_inline]] void* take(Bin& bin, size_t bytes) {
         CellRef* top = bin.top;
         if (top == bin.begin) return nullptr;
         bin.top = --top;
-        atomic::store(states()[top->state], cell_live);
+        atomic::store(states()[top->state], live_state(bytes));
         unsigned char* const block = top->block;
         if (block == nullptr) __builtin_unreachable();
         return block;
@@ -216,7 +234,8 @@ class CpuBlocks {
         Bin* bin;  // null when it is no live block, as far as the fast path can tell
         uintptr_t state;
     };
-    // The start of a cell of a span; its state is to be looked at yet.
+    // The start of a cell of a span, whose state is to be looked at yet; or of nobody's bin, which
+    // has no arrays.
     [[gnu::always_inline]] Cell find_cell(const void* block, size_t slots) {
         const auto address = reinterpret_cast<uintptr_t>(block);
         const uintptr_t slot = (address - base_) >> slot_shift;
@@ -231,7 +250,7 @@ class CpuBlocks {
     [[gnu::always_inline]] Cell find(const void* block) {
         const Cell cell = find_cell(block, slots_);
         // Nobody but its owner writes a live block's state, so this need not be atomic.
-        if (cell.bin == nullptr || states()[cell.state] != cell_live) return {};
+        if (cell.bin == nullptr || states()[cell.state] < cell_live) return {};
         return cell;
     }
     [[gnu::always_inline]] bool put(Bin& bin, void* block, uintptr_t state) {

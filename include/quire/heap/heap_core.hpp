@@ -197,6 +197,7 @@ class HeapCore {
         return watches_slack() ? requested : capacity;
     }
     bool is_size_of(const Block& block, size_t bytes, size_t alignment) const;
+    size_t asked_of(const Block& block) const;
 
     // For CPUs.
     [[gnu::noinline]] void welcome(CpuBlocks& cpu);

@@ -17,8 +17,9 @@ enum class OverrunCheck : uint8_t {
     // Those whose class is larger than the request. A power of two up to a page is then a cell of
     // its own size, naturally aligned.
     where_slack,
-    // None. What a block was asked for is forgotten: it is as large as its cell, and those of up to
-    // 1 MiB have no guard behind them (of arenas of 16 MiB and more). The fastest.
+    // None. A block is as large as its cell; of what was asked for, a byte tells a sized free what
+    // it must know (see cell_state.hpp). Blocks of up to 1 MiB have no guard behind them (of arenas
+    // of 16 MiB and more). The fastest.
     none,
 };
 
@@ -53,7 +54,7 @@ struct HeapOptions {
 // A live block, as a walk shows it.
 struct LiveBlock {
     void* address;
-    size_t bytes;  // asked for; where that is forgotten, what it can hold
+    size_t bytes;  // asked for; with OverrunCheck::none, what it can hold
 };
 
 struct HeapCounters {

@@ -151,6 +151,11 @@ constexpr SizeClass describe_class(unsigned index) {
     return result;
 }
 
+// Whether a block that changes its size stays in its cell: it must fit, and use half of it.
+constexpr bool stays_in_cell(size_t bytes, size_t cell_bytes) {
+    return bytes <= cell_bytes && (bytes >= cell_bytes / 2 || cell_bytes == smallest_cell);
+}
+
 struct SizeClassTable {
     SizeClass entries[class_count];
 };

@@ -12,8 +12,8 @@ namespace quire::heap_internal {
 
 // What a CPU wants to know of a slot: where the states of its span's cells begin, as an offset from
 // the map's first byte, and which bin (see cpu_blocks.hpp) its cells belong to, as an offset from
-// the CPU's first bin. Bin 0 is nobody's: slots without a span lead there, and to the map's first
-// byte as the state, which is always there and never that of a live cell.
+// the CPU's first bin. Bin 0 is nobody's, and has no arrays: slots without a span lead there, and
+// to the map's first byte as the state, which is always there.
 //
 // Written under the heap's lock and read without: the slot of a live block does not change, and of
 // another nothing is believed but what its state confirms.
@@ -41,9 +41,8 @@ class SlotEntry {
   private:
     static constexpr uintptr_t states_unit = 8;
 
-    uint32_t bin_;  // the low byte, which is the first one, is a multiple of 32
+    uint32_t bin_;
     uint32_t states_;
 };
-static_assert(SlotEntry::bin_bytes % 32 == 0 && cell_live % 32 != 0);
 
 }  // namespace quire::heap_internal

@@ -59,13 +59,13 @@ struct SpanRecord {
     // The first free cell at or behind `cell`, or from the start on, that is below `limit`; the
     // lowest free one when there is none.
     unsigned free_from(unsigned cell, unsigned limit) const;
-    // The cell, which is free, becomes live with so many bytes of slack.
-    void take(unsigned cell, unsigned slack);
+    // The cell, which is free, becomes that of a block of so many bytes.
+    void take(unsigned cell, size_t bytes);
     // Up to `wanted` free cells below `limit`, the lowest, become cached; how many. The lowest
     // stands last, to be given out first. `first`: what a CellRef says of the state of cell 0.
     unsigned take_some(CellRef* taken, unsigned wanted, unsigned limit, uintptr_t first);
-    // Makes a cell live, or changes a live one's slack.
-    void set_live(unsigned cell, unsigned slack);
+    // The block in the cell has so many bytes now.
+    void set_resized(unsigned cell, size_t bytes);
     void put_back(unsigned cell);
     // A live cell is free, but not to be had yet.
     void keep_waiting(unsigned cell) { write_state(cell, cell_cached); }
@@ -75,6 +75,7 @@ struct SpanRecord {
 
   private:
     void write_state(unsigned cell, unsigned value);
+    void write_live(unsigned cell, size_t bytes, unsigned without_slack);
     CellRef* take_word(unsigned cell, CellRef* next, uintptr_t state, size_t stride);
     void note_taken(unsigned group, unsigned end);
     // The first free cell of the group, or the number of cells of a group when all are live.

@@ -332,8 +332,8 @@ class CpusWorld final : public model::World {
                 status = front_.try_free(block.at + 1 + below(block.bytes - 1));
                 break;
             case 1:
-                if (shape_.overrun_check == OverrunCheck::none) return;
-                status = front_.try_free_sized(block.at, block.bytes + 1 + below(100));
+                // Sizes that lie closer together than 63 are told from one another in any heap.
+                status = front_.try_free_sized(block.at, block.bytes + 1 + below(60));
                 break;
             default:
                 status = front_.try_free(this);

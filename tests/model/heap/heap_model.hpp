@@ -252,7 +252,7 @@ class HeapModel final : public model::World {
                 break;
             }
             case 1:  // another size
-                status = heap_.try_free_sized(start, bytes + 1 + below(100));
+                status = heap_.try_free_sized(start, bytes + 1 + below(60));
                 expected = Error::bad_argument;
                 break;
             case 2: {  // an overrun by one byte, where it hits nobody

@@ -236,6 +236,30 @@ TEST_F(HeapMisuseTest, ReportsNameTheBlockAndItsSize) {
     }
 }
 
+TEST_F(HeapMisuseTest, ASizeThatIsNotWatchedIsNamedWhereItIsKnown) {
+    heap_.stop();
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::none;
+    start(options);
+    const auto wrong_size = [&](size_t bytes) {
+        void* const block = allocate(bytes);
+        const Report report = report_of([&] { heap_.free_sized(block, bytes + 1); });
+        heap_.free(block);
+        return report;
+    };
+    for (const size_t bytes : {size_t{37}, size_t{1000}, size_t{3000000}}) {
+        const Report report = wrong_size(bytes);
+        EXPECT_EQ(report.block_bytes, bytes);
+        EXPECT_TRUE(report.has_values);
+        EXPECT_EQ(report.expected, bytes);
+        EXPECT_EQ(report.found, bytes + 1);
+    }
+    // Several sizes of its class have the same state.
+    const Report vague = wrong_size(20000);
+    EXPECT_EQ(vague.block_bytes, 20480u);
+    EXPECT_FALSE(vague.has_values);
+}
+
 TEST_F(HeapMisuseTest, ReportsSayWhatWasExpectedAndWhatWasFound) {
     unsigned char* const block = allocate(10);
     const auto text_of = [](const Report& report) {

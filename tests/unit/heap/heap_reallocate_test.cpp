@@ -44,6 +44,28 @@ TEST_F(HeapReallocateTest, KeepsTheContentsBetweenAnyTwoSizes) {
     expect_valid();
 }
 
+TEST_F(HeapReallocateTest, TheSizeOfABlockIsItsLast) {
+    heap_.stop();
+    HeapOptions options;
+    options.overrun_check = OverrunCheck::none;
+    start(options);
+    const size_t sizes[] = {4,     50,    64,     900,    1000,   1100,
+                            19000, 36000, 100000, 110000, 500000, 2000000};
+    for (const size_t from : sizes) {
+        for (const size_t to : sizes) {
+            unsigned char* const block = reallocate(filled(from), to);
+            expect_filled(block, from < to ? from : to);
+            for (const size_t more : {1u, 7u, 16u, 64u, 128u, 512u, 4096u, 65536u}) {
+                ASSERT_FALSE(heap_.try_free_sized(block, to + more).ok()) << from << " to " << to;
+                if (to < more) continue;
+                ASSERT_FALSE(heap_.try_free_sized(block, to - more).ok()) << from << " to " << to;
+            }
+            ASSERT_TRUE(heap_.try_free_sized(block, to).ok()) << from << " to " << to;
+        }
+    }
+    expect_valid();
+}
+
 TEST_F(HeapReallocateTest, NullMeansAllocate) {
     unsigned char* block = reallocate(nullptr, 77);
     EXPECT_EQ(*heap_.usable_size(block), 77u);

@@ -222,12 +222,28 @@ TEST_F(PerCpuHeapTest, TheHeapBehindTakesAndGivesTheSameBlocks) {
 }
 
 TEST_F(PerCpuHeapTest, WrongSizesAreRefused) {
-    for (size_t bytes : {size_t{20}, size_t{64}, size_t{1000}, size_t{20000}, size_t{100000}}) {
-        unsigned char* block = allocate(bytes);
-        EXPECT_EQ(front_.try_free_sized(block, bytes / 2).error(), Error::bad_argument);
-        EXPECT_EQ(front_.try_free_sized(block, bytes * 2).error(), Error::bad_argument);
-        EXPECT_TRUE(front_.try_free_sized(block, bytes).ok());
-        EXPECT_FALSE(front_.try_free_sized(block, bytes).ok());
+    const size_t sizes[] = {20, 64, 1000, 3000, 20000, 100000, 900000, 3000000};
+    for (const size_t bytes : sizes) {
+        for (const size_t alignment : {size_t{1}, size_t{64}, page_size}) {
+            const auto expect_told = [&](void* block) {
+                const auto expect_refused = [&](size_t wrong) {
+                    const Status status = front_.try_free_sized(block, wrong, alignment);
+                    ASSERT_FALSE(status.ok()) << bytes << " as " << wrong;
+                    EXPECT_EQ(status.error(), Error::bad_argument);
+                };
+                expect_refused(bytes / 2);
+                expect_refused(bytes * 2);
+                for (const size_t more : {1u, 7u, 16u, 64u, 128u, 512u, 4096u, 65536u}) {
+                    expect_refused(bytes + more);
+                    if (bytes >= more) expect_refused(bytes - more);
+                }
+                EXPECT_TRUE(front_.try_free_sized(block, bytes, alignment).ok());
+                EXPECT_EQ(front_.try_free_sized(block, bytes, alignment).error(),
+                          Error::already_free);
+            };
+            expect_told(front_.allocate_aligned(bytes, alignment).value_or(nullptr));
+            expect_told(heap_.allocate_aligned(bytes, alignment).value_or(nullptr));
+        }
     }
 }
 

@@ -82,6 +82,27 @@ TEST(SizeClass, StatesAndSlackFitTheirChunk) {
     }
 }
 
+TEST(SizeClass, StatesTellSizesApart) {
+    for (size_t bytes = 0; bytes <= largest_medium; bytes += 1 + bytes / 1000) {
+        const unsigned live = live_state(bytes);
+        const unsigned resized = resized_state(bytes);
+        ASSERT_GE(live, cell_live);
+        ASSERT_GE(resized, cell_live);
+        ASSERT_FALSE(is_resized(live));
+        ASSERT_TRUE(is_resized(resized));
+        for (size_t more = 1; more < 127; ++more) {
+            ASSERT_NE(live_state(bytes + more), live) << bytes << '+' << more;
+            if (more < 63) {
+                ASSERT_NE(resized_state(bytes + more), resized) << bytes << '+' << more;
+            }
+        }
+        for (size_t power = 1; power < largest_medium; power *= 2) {
+            ASSERT_NE(live_state(bytes + power), live) << bytes << '+' << power;
+            ASSERT_NE(resized_state(bytes + power), resized) << bytes << '+' << power;
+        }
+    }
+}
+
 TEST(SizeClass, MagazinesHoldAFewCells) {
     for (const SizeClass& shape : size_classes.entries) {
         EXPECT_GE(shape.magazine_cells(), 3u);
