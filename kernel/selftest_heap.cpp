@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "faults.hpp"
 #include "heap.hpp"
 #include "selftest.hpp"
 
@@ -77,6 +78,30 @@ bool reallocation_keeps_contents(KernelMemory&) {
     return heap().try_free(*block).ok() && right;
 }
 
+PhysicalAddress behind(KernelMemory& memory, const unsigned char* byte) {
+    const VirtualAddress address(reinterpret_cast<uintptr_t>(byte));
+    return memory.table().translate(address).value_or(PhysicalAddress(0));
+}
+
+bool reallocation_moves_pages(KernelMemory& memory) {
+    constexpr size_t bytes = 40 * page_size;
+    const auto block = heap().allocate(bytes);
+    if (!block.ok()) return false;
+    const auto* at = static_cast<const unsigned char*>(*block);
+    __builtin_memset(*block, 0x42, bytes);
+    PhysicalAddress frames[bytes / page_size];
+    for (size_t i = 0; i < bytes; i += page_size)
+        frames[i / page_size] = behind(memory, at + i);
+    const auto moved = heap().reallocate(*block, 2 * bytes);
+    if (!moved.ok()) return heap().try_free(*block).ok() && false;
+    const auto* const now = static_cast<const unsigned char*>(*moved);
+    bool right = now != at && !probe_load(reinterpret_cast<uintptr_t>(at));
+    for (size_t i = 0; i < bytes; i += page_size)
+        right = right && behind(memory, now + i) == frames[i / page_size];
+    right = right && filled_with(now, bytes, 0x42) && filled_with(now + bytes, bytes, 0);
+    return heap().try_free(*moved).ok() && right;
+}
+
 bool absurd_requests_are_refused(KernelMemory&) {
     const HeapCounters before = heap().counters();
     const auto half = heap().allocate(SIZE_MAX / 2);
@@ -120,6 +145,7 @@ constexpr SelfTest tests[] = {
     {"blocks are aligned as asked, up to four pages", blocks_are_aligned},
     {"zeroed blocks are zero after dirty ones", zeroed_blocks_are_zero},
     {"reallocation keeps contents", reallocation_keeps_contents},
+    {"a large block that grows takes its frames along", reallocation_moves_pages},
     {"half the address space and more are refused, nothing is not", absurd_requests_are_refused},
     {"double, foreign and interior frees are caught", misuse_is_caught},
     {"an overrun is found at free", overruns_are_found},

@@ -20,10 +20,15 @@ class SpacePageSource final : public PageSource {
     Status commit(void* address, size_t bytes) override;
     Status decommit(void* address, size_t bytes) override;
     Status release(void* address, size_t bytes) override;
+    Result<void*> move(void* address, const Extent& from, const Extent& to) override;
 
   private:
     Result<PageRange> pages_of(void* address, size_t bytes) const;
-    [[gnu::noinline]] bool is_whole_reservation(const PageRange& pages) const;
+    PageRange pages_at(void* address, size_t bytes) const;
+    // Whether that is one reservation, and all of it. Errors: misaligned, no_region.
+    [[gnu::noinline]] Status check_reservation(void* address, size_t bytes) const;
+    [[gnu::noinline]] Status move_pages(void* from, void* to, size_t bytes);
+    [[gnu::noinline]] void undo_reserve(void* base, size_t bytes);
 
     AddressSpace& space_;
     const char* name_;

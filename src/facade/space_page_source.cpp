@@ -10,6 +10,11 @@ Result<PageRange> SpacePageSource::pages_of(void* address, size_t bytes) const {
     return PageRange::from(page_of(first), PageCount(bytes >> page_shift));
 }
 
+// Of what is made of pages.
+PageRange SpacePageSource::pages_at(void* address, size_t bytes) const {
+    return PageRange(page_of(view_.address(address)), PageCount(bytes >> page_shift));
+}
+
 Result<void*> SpacePageSource::reserve(size_t bytes, size_t alignment) {
     if (bytes % page_size != 0) return Failure{Error::misaligned, bytes};
     if (alignment % page_size != 0) return Failure{Error::misaligned, alignment};
@@ -34,17 +39,47 @@ Status SpacePageSource::decommit(void* address, size_t bytes) {
 }
 
 Status SpacePageSource::release(void* address, size_t bytes) {
-    const Result<PageRange> pages = pages_of(address, bytes);
-    if (!pages.ok()) return pages.failure();
-    if (!is_whole_reservation(*pages)) {
-        return Failure{Error::no_region, address_of(pages->first()).value()};
-    }
-    return space_.unmap(*pages);
+    Status status = check_reservation(address, bytes);
+    if (status.ok()) status = space_.unmap(pages_at(address, bytes));
+    return status;
 }
 
-bool SpacePageSource::is_whole_reservation(const PageRange& pages) const {
-    const auto found = space_.query(address_of(pages.first()));
-    return found.ok() && found->region.pages == pages && found->region.backing == Backing::reserved;
+Status SpacePageSource::check_reservation(void* address, size_t bytes) const {
+    const Result<PageRange> pages = pages_of(address, bytes);
+    if (!pages.ok()) return pages.failure();
+    const VirtualAddress first = address_of(pages->first());
+    const auto found = space_.query(first);
+    const bool whole =
+        found.ok() && found->region.pages == *pages && found->region.backing == Backing::reserved;
+    if (!whole) return Failure{Error::no_region, first.value()};
+    return {};
+}
+
+// The new memory first, which is likeliest not to be had.
+Result<void*> SpacePageSource::move(void* address, const Extent& from, const Extent& to) {
+    Status status = check_reservation(address, from.reserved_bytes);
+    if (!status.ok()) return status.failure();
+    Result<void*> base = reserve(to.reserved_bytes, page_size);
+    if (!base.ok()) return base;
+    const size_t kept = from.committed_bytes;
+    status = commit(static_cast<unsigned char*>(*base) + kept, to.committed_bytes - kept);
+    if (status.ok()) status = move_pages(address, *base, kept);
+    if (status.ok()) status = release(address, from.reserved_bytes);
+    if (!status.ok()) {
+        undo_reserve(*base, to.reserved_bytes);
+        base = status.failure();
+    }
+    return base;
+}
+
+Status SpacePageSource::move_pages(void* from, void* to, size_t bytes) {
+    return space_.move(pages_at(from, bytes), pages_at(to, bytes));
+}
+
+// What is behind it goes with it.
+void SpacePageSource::undo_reserve(void* base, size_t bytes) {
+    const Status undone = space_.unmap(pages_at(base, bytes));
+    if (debug_checks && !undone.ok()) trap();
 }
 
 }  // namespace quire

@@ -147,45 +147,43 @@ bool HeapCore::resize_large(const Block& block, size_t bytes) {
         // When the source refuses, the pages stay with the block.
         if (pages_.decommit(large.base + committed, surplus, surplus)) large.committed = committed;
     }
-    note_resized(block, bytes);
+    note_resized(large, block.capacity, bytes);
     return true;
 }
 
-// The block's pages are as many as they should be; `block` says what it was.
-void HeapCore::note_resized(const Block& block, size_t bytes) {
-    LargeBlock& large = *block.large;
-    usable_bytes_ += large.committed - block.capacity;
+// The block's pages are as many as they should be, and were `had_committed`.
+void HeapCore::note_resized(LargeBlock& large, size_t had_committed, size_t bytes) {
+    usable_bytes_ += large.committed - had_committed;
+    const size_t had = kept_bytes(large.requested, had_committed);
     const size_t kept = kept_bytes(bytes, large.committed);
-    if (kept < block.requested) {
-        shred(Block{large.base, nullptr, &large, nullptr, 0, min(block.requested, large.committed),
-                    0},
-              kept);
+    if (kept < had) {
+        shred(Block{large.base, nullptr, &large, nullptr, 0, min(had, large.committed), 0}, kept);
     }
     large.requested = bytes;
-    live_bytes_ += kept - block.requested;
+    live_bytes_ += kept - had;
     write_canary(large.base, kept, large.committed);
 }
 
-// With its pages to where there is more address space. Null, and nothing changed, when the page
-// source cannot.
-void* HeapCore::move_large(const Block& block, size_t bytes, size_t headroom) {
-    LargeBlock& large = *block.large;
-    const PageSource::Extent from{large.reserved, large.committed};
-    const size_t committed = pages_bytes(bytes);
-    PageSource::Extent to{committed + page_size + headroom, committed};
-    unsigned char* base = pages_.move(large.base, from, to);
+// With its pages to where there is more address space. Null, and nothing changed, when that is no
+// large block, or the page source cannot.
+void* HeapCore::move_large(const void* block, size_t bytes, size_t headroom) {
+    LargeBlock* const large = large_.find(block);
+    if (large == nullptr) return nullptr;
+    const PageSource::Extent from{large->reserved, large->committed};
+    PageSource::Extent to{pages_bytes(bytes) + page_size + headroom, pages_bytes(bytes)};
+    unsigned char* base = pages_.move(large->base, from, to);
     if (base == nullptr && headroom != 0) {
         to.reserved_bytes -= headroom;
-        base = pages_.move(large.base, from, to);
+        base = pages_.move(large->base, from, to);
     }
     if (base == nullptr) return nullptr;
-    large_.remove(large);
-    remember_freed(large.base);
-    large.base = base;
-    large.reserved = to.reserved_bytes;
-    large.committed = committed;
-    large_.insert(large);
-    note_resized(block, bytes);
+    large_.remove(*large);
+    remember_freed(large->base);
+    large->base = base;
+    large->reserved = to.reserved_bytes;
+    large->committed = to.committed_bytes;
+    large_.insert(*large);
+    note_resized(*large, from.committed_bytes, bytes);
     ++allocations_;
     ++frees_;
     return base;

@@ -33,12 +33,6 @@ Result<void*> HeapCore::replace(void* block, void* moved, size_t kept_bytes) {
     return moved;
 }
 
-// Null when it is not, or its pages cannot be moved.
-void* HeapCore::move_if_large(void* block, size_t bytes, size_t headroom) {
-    const Block located = locate(block).value();
-    return located.large == nullptr ? nullptr : move_large(located, bytes, headroom);
-}
-
 Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
     const Resized resized = resize_in_place(block, bytes, Shrink::where_sensible);
     if (resized == Resized::misused) return misuse_of(block);
@@ -51,7 +45,7 @@ Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
     const bool shrinks = bytes <= requested;
     const unsigned size_class = class_of(bytes, 1);
     if (size_class == no_class && bytes <= SIZE_MAX / 2) {
-        void* const moved = move_if_large(block, bytes, headroom);
+        void* const moved = move_large(block, bytes, headroom);
         if (moved != nullptr) return moved;
     }
     void* const moved = size_class == no_class

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Frames behind pages: taken one by one, cleared, and mapped as far as they follow one another.
+// Frames behind pages: taken one by one and cleared, or from behind other pages, and mapped as far
+// as they follow one another.
 #include "quire/space/space_core.hpp"
 
 namespace quire {
@@ -40,8 +41,13 @@ Status SpaceCore::populate(const PageRange& pages, const Attributes& attributes,
 Status SpaceCore::fill() {
     Population& population = population_;
     while (population.done < population.pages.count()) {
-        const Status gathered = gather();
-        if (!gathered.ok()) return gathered;
+        if (population.from.empty()) {
+            const Status gathered = gather();
+            if (!gathered.ok()) return gathered;
+        } else {
+            gather_from_pages();
+            if (population.ready.empty()) return {};
+        }
         const PageCount count = as_pages(population.ready.count());
         const PageRange next(population.pages.first() + population.done, count);
         const Status mapped = change_map(next, population.ready.first(), population.attributes);
@@ -79,6 +85,28 @@ Status SpaceCore::gather() {
     return {};
 }
 
+// The frames behind the pages that come next, as long as they follow one another. Passes over those
+// without; none are left then at the end.
+void SpaceCore::gather_from_pages() {
+    Population& population = population_;
+    FrameRange& ready = population.ready;
+    for (PageCount next = population.done; next < population.from.count(); next += PageCount(1)) {
+        const auto found = table_.query(address_of(population.from.first() + next));
+        const bool present = found.ok() && found->state == EntryState::present;
+        if (!present && ready.empty()) continue;
+        if (!present || ready.count() == population.longest_run) return;
+        const Frame frame = found->frames.first();
+        if (ready.empty()) {
+            ready = FrameRange(frame, FrameCount(1));
+            population.done = next;
+        } else if (frame > ready.last() && frame - ready.last() == FrameCount(1)) {
+            ready = FrameRange::between(ready.first(), frame);
+        } else {
+            return;
+        }
+    }
+}
+
 void SpaceCore::undo_gather() const {
     for (const Frame frame : population_.ready)
         undo_take_frame(frame);
@@ -87,7 +115,9 @@ void SpaceCore::undo_gather() const {
 
 void SpaceCore::undo_fill() {
     if (population_.done == PageCount(0)) return;
-    must(change_unmap(population_.pages.prefix(population_.done), UnmappedFrames::release),
+    const bool moved = !population_.from.empty();
+    must(change_unmap(population_.pages.prefix(population_.done),
+                      moved ? UnmappedFrames::keep : UnmappedFrames::release),
          "space: pages just mapped could not be unmapped");
 }
 
@@ -129,6 +159,34 @@ Status SpaceCore::decommit(const PageRange& pages) {
     const Status done = change_unmap(pages, UnmappedFrames::release);
     if (done.ok()) changed();
     return done;
+}
+
+Status SpaceCore::check_movable(const PageRange& from, const PageRange& to) const {
+    if (from.empty()) return Failure{Error::zero_size};
+    const Failure at_start{Error::bad_argument, address_of(from.first()).value()};
+    if (from.count() != to.count()) return at_start;
+    if (from.overlaps(to)) return at_start;
+    if (reservation_of(from) == nullptr) {
+        return Failure{Error::no_region, address_of(from.first()).value()};
+    }
+    return check_committable(to);
+}
+
+// For a moment the frames are shown at both places.
+Status SpaceCore::move(const PageRange& from, const PageRange& to) {
+    if (const Status good = check_movable(from, to); !good.ok()) return good;
+    changed();
+    population_ = Population{.pages = to,
+                             .attributes = reservation_of(to)->attributes,
+                             .longest_run = longest_run_of_singles,
+                             .from = from};
+    const Status shown = fill();
+    if (!shown.ok()) {
+        undo_fill();
+        return shown;
+    }
+    must(change_unmap(from, UnmappedFrames::keep), "space: pages that moved could not be unmapped");
+    return {};
 }
 
 }  // namespace quire

@@ -230,8 +230,8 @@ class HeapCore {
     bool give_back_kept();
     Status free_large(const Block& block);
     bool resize_large(const Block& block, size_t bytes);
-    void* move_large(const Block& block, size_t bytes, size_t headroom);
-    void note_resized(const Block& block, size_t bytes);
+    void* move_large(const void* block, size_t bytes, size_t headroom);
+    void note_resized(LargeBlock& large, size_t had_committed, size_t bytes);
     void remember_freed(const void* base);
 
     // From an address to a block.
@@ -244,7 +244,6 @@ class HeapCore {
     bool fits_in_place(const Block& block, size_t bytes) const;
     Resized resize_in_place(void* address, size_t bytes, Shrink shrink);
     [[gnu::noinline]] Result<void*> replace(void* block, void* moved, size_t kept_bytes);
-    [[gnu::noinline]] void* move_if_large(void* block, size_t bytes, size_t headroom);
     size_t requested_of(const void* block) const;
     Failure misuse_of(const void* block) const;
     void resize_cell(const Block& block, size_t bytes);

@@ -81,6 +81,16 @@ class BasicAddressSpace {
         return core_.decommit(pages);
     }
 
+    // Has the frames behind a part of a reservation lie behind as many pages of another, of any
+    // reservation, where there are none; what they hold stays. Pages without a frame have none
+    // there either. All or nothing. Errors: zero_size, no_region (not wholly inside one
+    // reservation), already_mapped (with the first page that is), bad_argument (the two are not as
+    // long as each other, or overlap), out_of_frames (for page tables). O(log regions + pages).
+    Status move(const PageRange& from, const PageRange& to) {
+        const LockGuard guard(lock_);
+        return core_.move(from, to);
+    }
+
     // Records pages that the table maps already (kernel image, direct map) as a region, so that the
     // space knows of them. Nothing is mapped or freed, now or by a later unmap. Errors: as allocate
     // with a fixed place; not_mapped and bad_argument, with the first page that the table does not

@@ -46,6 +46,7 @@ class SpaceCore {
     Result<PageRange> reserve(PageCount pages, const AllocateOptions& options);
     Status commit(const PageRange& pages);
     Status decommit(const PageRange& pages);
+    Status move(const PageRange& from, const PageRange& to);
     Status adopt(const PageRange& pages, const Attributes& attributes, const char* name);
     Status guard(const PageRange& pages, const char* name);
     Status unmap(const PageRange& pages);
@@ -77,6 +78,7 @@ class SpaceCore {
         PageRange pages = {};
         Attributes attributes = {};
         FrameCount longest_run = {};  // of frames that are mapped by one call
+        PageRange from = {};          // pages whose frames these are; none: frames are taken
         PageCount done = {};          // pages mapped, from the first one on
         FrameRange ready = {};        // frames in a row, cleared, not yet mapped
         bool has_ahead = false;       // one more, which does not follow them
@@ -111,12 +113,14 @@ class SpaceCore {
     Status populate_page(Page page, const Attributes& attributes);
     [[gnu::noinline]] Status fill();
     [[gnu::noinline]] Status gather();
+    [[gnu::noinline]] void gather_from_pages();
     void undo_gather() const;
     void undo_fill();
     Result<Frame> take_cleared_frame();
     void undo_take_frame(Frame frame) const;
     Region* reservation_of(const PageRange& pages) const;
     Status check_committable(const PageRange& pages) const;
+    Status check_movable(const PageRange& from, const PageRange& to) const;
 
     // Changing what is there (unmap.cpp, protect.cpp).
     Status check_changeable(const PageRange& pages) const;

@@ -24,6 +24,7 @@ struct HeapShape {
     HeapOptions options;
     size_t page_limit;
     size_t most_live;
+    bool pages_move = false;
 };
 
 inline std::vector<HeapShape> heap_shapes() {
@@ -31,7 +32,7 @@ inline std::vector<HeapShape> heap_shapes() {
     return {
         {"plenty", {}, SIZE_MAX, 3000},
         {"no forced slack", {.overrun_check = OverrunCheck::where_slack}, SIZE_MAX, 3000},
-        {"small arenas", {.arena_bytes = 64 * KiB, .cached_bytes = 0}, SIZE_MAX, 1500},
+        {"small arenas", {.arena_bytes = 64 * KiB, .cached_bytes = 0}, SIZE_MAX, 1500, true},
         {"two megabytes", {.arena_bytes = 1024 * KiB, .cached_bytes = 64 * KiB}, 512, 3000},
         {"hardened", {.poison_freed = true}, SIZE_MAX, 3000},
         {"quarantine", {.quarantine_bytes = 512 * KiB}, SIZE_MAX, 3000},
@@ -45,7 +46,8 @@ inline std::vector<HeapShape> heap_shapes() {
           .random_placement = true,
           .sample_interval = 3},
          512,
-         3000},
+         3000,
+         true},
     };
 }
 
@@ -53,6 +55,7 @@ class HeapModel final : public model::World {
   public:
     explicit HeapModel(const HeapShape& shape) : shape_(shape) {
         pages_.limit_pages(shape.page_limit);
+        pages_.allow_moves(shape.pages_move);
         if (!heap_.start(pages_, platform_, shape.options).ok()) start_failed_ = true;
     }
     ~HeapModel() override { heap_.stop(); }

@@ -309,6 +309,30 @@ TEST_P(OutOfMemoryTest, GrowingABlockKeepsItsContents) {
                  10);
 }
 
+// A large block's pages move, so there is no memory for two of them, nor need for it.
+TEST_P(OutOfMemoryTest, GrowingALargeBlockMovesItsPages) {
+    constexpr size_t bytes = size_t{5} << 20;
+    unsigned char* block = nullptr;
+    run_scenario(GetParam(),
+                 {[&](BootedMachine& booted) {
+                      const auto got = booted.memory().heap().allocate(bytes);
+                      if (!got.ok()) return status_of(got);
+                      block = static_cast<unsigned char*>(*got);
+                      for (size_t i = 0; i < bytes; i += 64)
+                          block[i] = static_cast<unsigned char>(i / 64 + i / 4096);
+                      return Status();
+                  },
+                  [&](BootedMachine& booted) {
+                      const auto got = booted.memory().heap().reallocate(block, bytes + 100000);
+                      const auto* now = got.ok() ? static_cast<const unsigned char*>(*got) : block;
+                      for (size_t i = 0; i < bytes; i += 64)
+                          EXPECT_EQ(now[i], static_cast<unsigned char>(i / 64 + i / 4096));
+                      EXPECT_LT(booted.memory().heap().counters().peak_committed_bytes, 2 * bytes);
+                      return status_of(got);
+                  }},
+                 25);
+}
+
 // Giving back needs no memory, however little there is.
 TEST_P(OutOfMemoryTest, GivingBackNeverFails) {
     BootedShape shape;

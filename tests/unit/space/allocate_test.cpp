@@ -254,6 +254,63 @@ TEST_F(Reserve, BadRangesAreRefused) {
     EXPECT_EQ(machine.state(), before);
 }
 
+TEST_F(Reserve, MoveTakesTheFramesAlongAndLeavesHolesAsTheyAre) {
+    for (const uint64_t run : {uint64_t{1}, uint64_t{5}, uint64_t{1000}}) {
+        Machine machine({.run = run});
+        ASSERT_TRUE(machine.space.reserve(PageCount(48), at(0x110)).ok());
+        AllocateOptions elsewhere = at(0x160);
+        elsewhere.protection = read_only;
+        ASSERT_TRUE(machine.space.reserve(PageCount(60), elsewhere).ok());
+        ASSERT_TRUE(machine.space.commit(pages(0x112, 9)).ok());
+        ASSERT_TRUE(machine.space.commit(pages(0x11e, 30)).ok());
+        const auto before = machine.table.contents();
+        const uint64_t used = machine.frames.used() - machine.table.tables();
+        ASSERT_TRUE(machine.space.move(pages(0x110, 32), pages(0x170, 32)).ok());
+        machine.check();
+        EXPECT_EQ(machine.frames.used() - machine.table.tables(), used);
+        for (uintptr_t i = 0; i < 32; ++i) {
+            EXPECT_FALSE(machine.table.at(Page(0x110 + i))) << i;
+            const auto entry = machine.table.at(Page(0x170 + i));
+            const auto was = before.find(0x110 + i);
+            ASSERT_EQ(entry.has_value(), was != before.end()) << i;
+            if (!entry) continue;
+            EXPECT_EQ(entry->frame, was->second.frame) << i;
+            EXPECT_EQ(entry->attributes.protection, read_only) << i;
+        }
+        // What lay behind the part stays.
+        EXPECT_TRUE(machine.table.at(Page(0x130)));
+        // Within one reservation, too; and nothing at all.
+        ASSERT_TRUE(machine.space.move(pages(0x170, 16), pages(0x160, 16)).ok());
+        ASSERT_TRUE(machine.space.move(pages(0x110, 8), pages(0x118, 8)).ok());
+        EXPECT_TRUE(machine.table.at(Page(0x162)));
+        machine.check();
+    }
+}
+
+TEST_F(Reserve, MovesThatCannotBeAreRefused) {
+    Machine machine;
+    ASSERT_TRUE(machine.space.reserve(PageCount(32), at(0x110, 1, 1)).ok());
+    ASSERT_TRUE(machine.space.reserve(PageCount(16), at(0x140)).ok());
+    ASSERT_TRUE(machine.space.allocate(PageCount(4), at(0x160)).ok());
+    ASSERT_TRUE(machine.space.commit(pages(0x110, 8)).ok());
+    ASSERT_TRUE(machine.space.commit(pages(0x14c, 1)).ok());
+    const std::string before = machine.state();
+    expect_error(machine.space.move(pages(0x110, 0), pages(0x140, 0)), Error::zero_size);
+    expect_failure(machine.space.move(pages(0x110, 8), pages(0x140, 7)), Error::bad_argument,
+                   address(0x110));
+    expect_failure(machine.space.move(pages(0x110, 8), pages(0x117, 8)), Error::bad_argument,
+                   address(0x110));
+    expect_failure(machine.space.move(pages(0x160, 2), pages(0x140, 2)), Error::no_region,
+                   address(0x160));
+    expect_failure(machine.space.move(pages(0x110, 2), pages(0x162, 2)), Error::no_region,
+                   address(0x162));
+    expect_failure(machine.space.move(pages(0x110, 8), pages(0x14a, 8)), Error::no_region,
+                   address(0x14a));
+    expect_failure(machine.space.move(pages(0x110, 8), pages(0x148, 8)), Error::already_mapped,
+                   address(0x14c));
+    EXPECT_EQ(machine.state(), before);
+}
+
 class SpaceAsAWhole : public SpaceTest {};
 
 TEST_F(SpaceAsAWhole, QueryOutsideTheBoundsIsAnError) {

@@ -58,6 +58,20 @@ TEST_F(OutOfFrames, CommitUndoesItself) {
     EXPECT_GE(fail_each(scattered, reserve, step), 35u);
 }
 
+TEST_F(OutOfFrames, MoveUndoesItself) {
+    const Step prepare = [](Machine& machine) {
+        for (const uintptr_t page : {0x10cu, 0x20cu})
+            if (const auto got = machine.space.reserve(PageCount(80), at(page)); !got.ok())
+                return status_of(got);
+        return machine.space.commit(pages(0x10c, 70));
+    };
+    const Step step = [](Machine& machine) {
+        return machine.space.move(pages(0x10c, 75), pages(0x210, 75));
+    };
+    EXPECT_GE(fail_each(scattered, prepare, step), 4u);
+    EXPECT_GE(fail_each(in_a_row, prepare, step), 1u);
+}
+
 TEST_F(OutOfFrames, MapUndoesItself) {
     const Step step = [](Machine& machine) {
         MapOptions options;

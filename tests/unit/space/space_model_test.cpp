@@ -85,7 +85,7 @@ class SpaceModel : public SpaceTest {
     void step() {
         const uint64_t before = machine.fingerprint();
         machine.frames.fail_at(chance(30) ? 1 + below(30) : 0);
-        switch (below(10)) {
+        switch (below(11)) {
             case 0:
             case 1: {
                 const PageCount pages(1 + below(20));
@@ -188,10 +188,39 @@ class SpaceModel : public SpaceTest {
                 if (status.ok()) oracle.set_mapped(range, false);
                 break;
             }
+            case 9:
+                step_move(before);
+                break;
             default:
                 step_fault(before);
         }
         machine.frames.fail_at(0);
+    }
+
+    void step_move(uint64_t before) {
+        const PageRange from = likely_range();
+        const PageRange to =
+            PageRange::from(any_page(), chance(90) ? from.count() : PageCount(1)).value_or(from);
+        std::optional<Error> expected;
+        if (from.count() != to.count() || from.overlaps(to)) {
+            expected = Error::bad_argument;
+        } else if (!oracle.is_inside_one_reservation(from) ||
+                   !oracle.is_inside_one_reservation(to)) {
+            expected = Error::no_region;
+        } else if (oracle.any_mapped(to)) {
+            expected = Error::already_mapped;
+        }
+        const auto entries = machine.table.contents();
+        const Status status = machine.space.move(from, to);
+        check_answer(status, expected, before);
+        if (!status.ok()) return;
+        for (PageCount i; i < from.count(); i += PageCount(1)) {
+            const auto was = entries.find((from.first() + i).value());
+            oracle.set_mapped(PageRange(to.first() + i, PageCount(1)), was != entries.end());
+            if (was == entries.end()) continue;
+            ASSERT_EQ(machine.table.at(to.first() + i)->frame, was->second.frame);
+        }
+        oracle.set_mapped(from, false);
     }
 
     void step_fault(uint64_t before) {

@@ -99,6 +99,34 @@ TEST_F(TableSpace, DecommitNeedsNoFrames) {
     EXPECT_EQ(space.query(address_of(all.first()))->region.pages, all);
 }
 
+// Where a large page would fit at their new place, they are mapped singly as well.
+TEST_F(TableSpace, MovedPagesKeepTheirFramesAndCanBeGivenBackInParts) {
+    // There are tables already, so no frame for one comes between those for the pages.
+    for (const uintptr_t page : {large, 3 * large - 1})
+        ASSERT_TRUE(space.allocate(PageCount(1), at(page)).ok());
+    const PageRange old = space.reserve(PageCount(2 * large - 2), at(large + 1)).value();
+    ASSERT_TRUE(space.commit(old).ok());
+    std::vector<Frame> behind;
+    for (const Page page : old)
+        behind.push_back(frame_of(table.translate(address_of(page)).value()));
+    // A large page's worth of them lies here as it would have to.
+    const PageRange fresh =
+        space.reserve(old.count(), at(8 * large + behind[0].value() % large)).value();
+    ASSERT_EQ(behind.back() - behind.front(), FrameCount(2 * large - 3));
+    ASSERT_TRUE(space.move(old, fresh).ok());
+    check();
+    for (size_t i = 0; i < behind.size(); ++i) {
+        const Page page = fresh.first() + PageCount(i);
+        ASSERT_EQ(frame_of(table.translate(address_of(page)).value()), behind[i]) << i;
+    }
+    ASSERT_TRUE(space.unmap(old).ok());
+    EXPECT_EQ(own_frames(), behind.size() + 2);
+    frames.fail_from(1);
+    for (Page page = fresh.first(); fresh.contains(page + PageCount(3)); page += PageCount(97))
+        ASSERT_TRUE(space.decommit(PageRange(page, PageCount(3))).ok());
+    check();
+}
+
 TEST_F(TableSpace, GivenFramesUseLargePagesAndArePartlyUnmapped) {
     MapOptions options;
     options.attributes = {read_write, MemoryType::device};
