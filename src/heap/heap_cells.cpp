@@ -236,7 +236,6 @@ bool HeapCore::resize_medium(const Block& block, size_t bytes) {
     const size_t change = block.span->geometry().cell_bytes - block.capacity;
     usable_bytes_ += change;
     live_bytes_ += change;
-    block.span->set_resized(block.cell, bytes);
     return true;
 }
 

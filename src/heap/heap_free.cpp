@@ -161,9 +161,8 @@ HeapCore::Resized HeapCore::resize_in_place(void* address, size_t bytes, Shrink 
         const bool stays = shrink == Shrink::always || class_of(bytes, 1) == no_class;
         return stays && resize_large(*located, bytes) ? Resized::done : Resized::must_move;
     }
-    if (shrink != Shrink::always && !fits_in_place(*located, bytes)) {
-        return resize_medium(*located, bytes) ? Resized::done : Resized::must_move;
-    }
+    const bool stays = shrink == Shrink::always || fits_in_place(*located, bytes);
+    if (!stays && !resize_medium(*located, bytes)) return Resized::must_move;
     if (shrink == Shrink::always) sizes_vary_ = true;
     resize_cell(*located, bytes);
     return Resized::done;
