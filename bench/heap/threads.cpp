@@ -45,9 +45,9 @@ void wait_until(const auto& holds) {
 // ---- each for itself
 // -----------------------------------------------------------------------------
 
-// step(thread, random) on all threads at once, in chunks, for a while.
-template <class Step>
-void time_threads(size_t count, const Effort& effort, Step step) {
+// begin(thread), and then step(thread, random) on all threads at once, in chunks, for a while.
+template <class Begin, class Step>
+void time_threads(size_t count, const Effort& effort, Begin begin, Step step) {
     constexpr size_t steps = 8192;
     std::array<Chunks, most_threads> times;
     std::array<Chunks, most_threads> walls;
@@ -55,6 +55,7 @@ void time_threads(size_t count, const Effort& effort, Step step) {
     std::atomic<bool> over{false};
     in_threads(count, [&](size_t thread) {
         Random random(thread + 1);
+        begin(thread);
         ++ready;
         wait_until([&] { return ready == count; });
         const double start = cpu_seconds();
@@ -84,18 +85,29 @@ void time_threads(size_t count, const Effort& effort, Step step) {
 }
 
 void pairs(const HeapRow& row, const Effort& effort) {
-    time_threads(row.count, effort, [&](size_t, Random&) { free(use(malloc(row.bytes))); });
+    time_threads(
+        row.count, effort, [](size_t) {}, [&](size_t, Random&) { free(use(malloc(row.bytes))); });
 }
+// The blocks that a thread begins with are its own, or were all allocated by one.
+template <bool own>
 void random_replacement(const HeapRow& row, const Effort& effort) {
     Pages<void*> live(row.bytes * row.count);
-    Random filler(9);
-    for (void*& block : live)
-        block = use(malloc(mixed_size(filler)));
-    time_threads(row.count, effort, [&](size_t thread, Random& random) {
-        void*& any = live[thread * row.bytes + random.below(row.bytes)];
-        free(any);
-        any = use(malloc(mixed_size(random)));
-    });
+    const auto fill = [&](size_t from, size_t count) {
+        Random filler(9 + from);
+        for (size_t i = from; i < from + count; ++i)
+            live[i] = use(malloc(mixed_size(filler)));
+    };
+    if (!own) fill(0, live.size());
+    time_threads(
+        row.count, effort,
+        [&](size_t thread) {
+            if (own) fill(thread * row.bytes, row.bytes);
+        },
+        [&](size_t thread, Random& random) {
+            void*& any = live[thread * row.bytes + random.below(row.bytes)];
+            free(any);
+            any = use(malloc(mixed_size(random)));
+        });
 }
 
 // ---- one for the other
@@ -179,9 +191,10 @@ void larson(const HeapRow& row, const Effort& effort) {
 constexpr HeapRow rows[] = {
     {"threads", "pairs of 64 B, 1 thread", pairs, 64, 1},
     {"threads", "pairs of 64 B, 2 threads", pairs, 64, 2},
-    {"threads", "random, 1k live, 1 thread", random_replacement, 1000, 1},
-    {"threads", "random, 1k live, 2 threads", random_replacement, 1000, 2},
-    {"threads", "random, 50k live, 2 threads", random_replacement, 50'000, 2},
+    {"threads", "random, 1k live, 1 thread", random_replacement<true>, 1000, 1},
+    {"threads", "random, 1k live, 2 threads", random_replacement<true>, 1000, 2},
+    {"threads", "random, 50k live, 2 threads", random_replacement<true>, 50'000, 2},
+    {"threads", "random, 1k live of one thread, 2 threads", random_replacement<false>, 1000, 2},
     {"threads", "generations, 1 thread", larson, 1000, 1},
     {"threads", "generations, 2 threads", larson, 1000, 2},
     {"threads", "freed by the other, 64 B", producer_and_consumer, 64, 512},

@@ -34,12 +34,14 @@ void HeapCore::age(CpuBlocks& cpu) {
 // The last to come stands first.
 void HeapCore::age_depot() {
     for (unsigned index = 0; index < class_count; ++index) {
-        Magazine** old = &depot_[index];
-        while (*old != nullptr && !is_old((*old)->since, tick_))
-            old = &(*old)->next;
-        Magazine* const rest = *old;
-        *old = nullptr;
-        drop_from_depot(rest, index);
+        for (Magazine*& filled : depot_[index]) {
+            Magazine** old = &filled;
+            while (*old != nullptr && !is_old((*old)->since, tick_))
+                old = &(*old)->next;
+            Magazine* const rest = *old;
+            *old = nullptr;
+            drop_from_depot(rest, index);
+        }
     }
 }
 
@@ -47,6 +49,7 @@ size_t HeapCore::age() {
     const size_t before = pages_.committed_bytes();
     ++tick_;
     settle();
+    close_spans();
     age_depot();
     // Of a tick, a span keeps eight bits; what stays longer, since the page source refuses, is
     // taken for younger now and then.

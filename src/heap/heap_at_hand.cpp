@@ -48,6 +48,7 @@ void HeapCore::welcome(CpuBlocks& cpu) {
         cpu.medium_.most_bytes = min(options_.cached_bytes / 2, most_medium_bytes);
         shared_ = true;
     }
+    if (cpu.lane_ == no_lane) enter_lane(cpu);
     // With guards between cells, or where not every request has a byte to watch, the tables say too
     // little.
     const bool all = options_.overrun_check == OverrunCheck::every_block;
@@ -138,20 +139,37 @@ void HeapCore::put_cells(const CellRef* cells, size_t count) {
     give_back_surplus();
 }
 
+// An array that CPUs of the lane filled becomes the bin's. False when there is none.
+bool HeapCore::take_magazine(CpuBlocks::Bin& bin, unsigned size_class, unsigned lane) {
+    Magazine*& filled = depot_[size_class][lane];
+    if (filled == nullptr) return false;
+    if (bin.begin != nullptr) drop_magazine(bin.begin, size_class);
+    bin.begin = filled->cells();
+    bin.top = bin.end = bin.begin + size_classes.entries[size_class].magazine_cells();
+    filled = filled->next;
+    --depot_count_[size_class];
+    return true;
+}
+
+bool HeapCore::take_any_magazine(CpuBlocks::Bin& bin, unsigned size_class) {
+    if (depot_count_[size_class] == 0) return false;
+    for (unsigned lane = 0; lane <= lanes; ++lane)
+        if (take_magazine(bin, size_class, lane)) return true;
+    return false;
+}
+
 // Cells for a bin without any. False when there are none to be had in the ordinary way, or they are
 // too large to be taken before they are wanted.
-bool HeapCore::refill(CpuBlocks::Bin& bin, unsigned size_class) {
+bool HeapCore::refill(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_class) {
     if (size_class >= first_medium) return false;
     const SizeClass& shape = size_classes.entries[size_class];
-    Magazine* const full = depot_[size_class];
-    if (full != nullptr) {
-        depot_[size_class] = full->next;
-        --depot_count_[size_class];
-        if (bin.begin != nullptr) drop_magazine(bin.begin, size_class);
-        bin.begin = full->cells();
-        bin.top = bin.end = bin.begin + shape.magazine_cells();
+    // Others' cells, where their states' lines belong to other CPUs, before new ones; and at once
+    // where no more can wait, so that what one CPU allocates and another frees goes round in
+    // arrays.
+    if (take_magazine(bin, size_class, cpu.lane_)) return true;
+    const bool many = depot_count_[size_class] >= depot_magazines(shape);
+    if ((many || own_span(size_class, cpu.lane_) == nullptr) && take_any_magazine(bin, size_class))
         return true;
-    }
     if (bin.begin == nullptr) {
         bin.begin = bin.top = new_magazine(size_class);
         if (bin.begin == nullptr) {
@@ -160,7 +178,7 @@ bool HeapCore::refill(CpuBlocks::Bin& bin, unsigned size_class) {
         }
         bin.end = bin.begin + shape.magazine_cells();
     }
-    SpanRecord* const span = find_span(size_class);
+    SpanRecord* const span = find_span(size_class, cpu.lane_);
     if (span != nullptr) bin.top += take_cells(*span, bin.top, shape.magazine_cells());
     return bin.top != bin.begin;
 }
@@ -178,9 +196,9 @@ bool HeapCore::make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_clas
     if (bin.spare_count == capacity &&
         depot_count_[size_class] < depot_magazines(size_classes.entries[size_class])) {
         Magazine* const full = Magazine::of(bin.spare);
-        full->next = depot_[size_class];
+        full->next = depot_[size_class][cpu.lane_];
         full->since = tick_;
-        depot_[size_class] = full;
+        depot_[size_class][cpu.lane_] = full;
         ++depot_count_[size_class];
         bin.spare = nullptr;
         bin.spare_count = 0;
@@ -199,7 +217,8 @@ bool HeapCore::make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_clas
 // it was free: then it is taken out, and `broken_` says where.
 void* HeapCore::take_at_hand(CpuBlocks& cpu, unsigned size_class, size_t bytes) {
     CpuBlocks::Bin& bin = cpu.bins_[size_class + 1];
-    if (bin.top == bin.begin && !cpu.turn_to_full(bin) && !refill(bin, size_class)) return nullptr;
+    if (bin.top == bin.begin && !cpu.turn_to_full(bin) && !refill(cpu, bin, size_class))
+        return nullptr;
     if (!watches_slack()) return cpu.take(bin, bytes);
     void* const block = cpu.take_watched(bin, bytes);
     if (block == nullptr) {
@@ -220,7 +239,7 @@ Result<void*> HeapCore::allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignm
         if (block != nullptr && fill == Fill::zero) __builtin_memset(block, 0, bytes);
         if (block != nullptr) return block;
     }
-    const Result<void*> block = allocate_aligned(bytes, alignment, fill);
+    const Result<void*> block = allocate_aligned(bytes, alignment, fill, cpu.lane_);
     if (block.ok() || block.error() != Error::out_of_memory) return block;
     drain(cpu);
     drain_depot();
@@ -293,6 +312,7 @@ Status HeapCore::free_sized_for(CpuBlocks& cpu, void* block, size_t bytes, size_
 }
 
 void HeapCore::drain(CpuBlocks& cpu) {
+    leave_lane(cpu);
     for (unsigned index = 0; index < CpuBlocks::MediumArrays::count; ++index)
         empty_medium(cpu, index);
     for (unsigned index = 0; index < class_count; ++index) {
@@ -318,8 +338,10 @@ void HeapCore::drop_from_depot(Magazine* full, unsigned size_class) {
 
 void HeapCore::drain_depot() {
     for (unsigned index = 0; index < class_count; ++index) {
-        drop_from_depot(depot_[index], index);
-        depot_[index] = nullptr;
+        for (Magazine*& filled : depot_[index]) {
+            drop_from_depot(filled, index);
+            filled = nullptr;
+        }
     }
 }
 

@@ -9,21 +9,27 @@ namespace quire::heap_internal {
 
 // A new span, in no list yet: in an arena that is there, or in a further one. Null when the page
 // source fails.
-SpanRecord* HeapCore::create_span(unsigned size_class) {
-    for (Arena& arena : arenas())
-        if (arena.has_room(size_class, watches_slack()))
-            return arena.create_span(pages_, size_class, watches_slack());
+SpanRecord* HeapCore::create_span(unsigned size_class, unsigned lane) {
+    SpanRecord* span = nullptr;
+    for (Arena& arena : arenas()) {
+        if (!arena.has_room(size_class, watches_slack())) continue;
+        span = arena.create_span(pages_, size_class, watches_slack());
+        if (span != nullptr) give_to_lane(*span, lane);
+        return span;
+    }
     if (!add_arena()) return nullptr;
-    SpanRecord* const span =
-        arenas_[arena_count_ - 1].create_span(pages_, size_class, watches_slack());
+    span = arenas_[arena_count_ - 1].create_span(pages_, size_class, watches_slack());
     if (span == nullptr) {
         undo_add_arena();
+        return nullptr;
     }
+    give_to_lane(*span, lane);
     return span;
 }
 
 // Puts the span where its number of live cells says. `from_bin`: where it is; no_bin for nowhere.
 void HeapCore::refile(SpanRecord& span, unsigned from_bin) {
+    if (span.full()) span.open = false;
     const unsigned to_bin = span.full() ? no_bin : span.bin();
     const bool was_empty = span.empty_link.linked();
     const bool is_empty = span.used == 0;
@@ -89,32 +95,11 @@ bool HeapCore::commit_cell(SpanRecord& span, unsigned cell) {
     return true;
 }
 
-namespace {
-
-// Cells get memory in the order of their addresses.
-bool has_memory(const SpanRecord& span, unsigned cell) {
-    return (size_t{cell} + 1) * span.geometry().cell_bytes <= span.committed_bytes();
-}
-
-}  // namespace
-
-// The fullest span with a free cell; its lowest one has memory behind it. A new one when all are
-// full. Null when the page source fails.
-SpanRecord* HeapCore::find_span(unsigned size_class) {
-    for (unsigned bin = fullness_bins; bin-- > 0;) {
-        SpanRecord* span = bins_[size_class][bin].front();
-        if (span == nullptr) continue;
-        const unsigned cell = span->lowest_free();
-        return has_memory(*span, cell) || commit_cell(*span, cell) ? span : nullptr;
-    }
-    return create_span(size_class);
-}
-
 // When no more pages can be had: any span whose lowest free cell has memory. O(spans of the class).
 SpanRecord* HeapCore::find_span_with_memory(unsigned size_class) {
     for (const Bin& bin : bins_[size_class]) {
         for (SpanRecord& span : bin)
-            if (has_memory(span, span.lowest_free())) return &span;
+            if (span.has_memory(span.lowest_free())) return &span;
     }
     return nullptr;
 }
@@ -125,7 +110,7 @@ SpanRecord* HeapCore::find_larger_cell(unsigned size_class, size_t alignment) {
         if ((size_classes.entries[larger].cell_bytes & (alignment - 1)) != 0) continue;
         SpanRecord* span = find_span_with_memory(larger);
         if (span != nullptr) return span;
-        for (unsigned bin = 0; bin < fullness_bins && span == nullptr; ++bin)
+        for (unsigned bin = 0; bin < span_bins && span == nullptr; ++bin)
             span = bins_[larger][bin].front();
         if (span != nullptr && commit_cell(*span, span->lowest_free())) return span;
     }
@@ -134,11 +119,11 @@ SpanRecord* HeapCore::find_larger_cell(unsigned size_class, size_t alignment) {
 
 // Null when out of memory.
 void* HeapCore::allocate_cell(unsigned size_class, size_t bytes, size_t alignment,
-                              LargerCell larger) {
-    SpanRecord* found = find_span(size_class);
+                              LargerCell larger, unsigned lane) {
+    SpanRecord* found = find_span(size_class, lane);
     if (found == nullptr) found = find_span_with_memory(size_class);
-    if (found == nullptr && drain_quarantine()) found = find_span(size_class);
-    if (found == nullptr && give_back_empty_spans()) found = find_span(size_class);
+    if (found == nullptr && drain_quarantine()) found = find_span(size_class, lane);
+    if (found == nullptr && give_back_empty_spans()) found = find_span(size_class, lane);
     if (found == nullptr && larger == LargerCell::if_need_be) {
         found = find_larger_cell(size_class, alignment);
         sizes_vary_ = true;

@@ -15,12 +15,27 @@ Result<void*> HeapCore::try_allocate_for(CpuBlocks& cpu, size_t bytes, size_t al
     if (at_hand) block = take_at_hand(cpu, size_class, bytes);
     const bool single = !at_hand || size_class >= first_medium;
     if (block == nullptr && single && size_class != no_class) {
-        SpanRecord* const span = find_span(size_class);
+        SpanRecord* const span = find_span(size_class, no_lane);
         if (span != nullptr) block = take_cell(*span, bytes);
     }
     if (block == nullptr || broken_ != nullptr) return judge(block, bytes);
     if (fill == Fill::zero) __builtin_memset(block, 0, bytes);
     return block;
+}
+
+Result<void*> HeapCore::try_allocate_of_others(size_t bytes, size_t alignment, Fill fill) {
+    if (alignment == 0) alignment = natural_alignment(bytes);
+    const unsigned size_class = class_of(bytes, alignment);
+    void* block = nullptr;
+    for (unsigned bin = fullness_bins - 1; bin < span_bins && size_class != no_class; ++bin) {
+        SpanRecord* const span = bins_[size_class][bin].front();
+        if (span == nullptr || !span->has_memory(span->lowest_free())) continue;
+        block = take_cell(*span, bytes);
+        break;
+    }
+    if (block != nullptr && broken_ == nullptr && fill == Fill::zero)
+        __builtin_memset(block, 0, bytes);
+    return judge(block, bytes);
 }
 
 void HeapCore::retire(LargeBlock& large) {

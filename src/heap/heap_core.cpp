@@ -65,7 +65,8 @@ void HeapCore::stop() {
     for (const void*& freed : freed_large_)
         freed = nullptr;
     for (unsigned index = 0; index < class_count; ++index) {
-        depot_[index] = nullptr;
+        for (Magazine*& filled : depot_[index])
+            filled = nullptr;
         depot_count_[index] = 0;
     }
     late_refusals_ = 0;
@@ -101,14 +102,15 @@ size_t HeapCore::natural_alignment(size_t bytes) const {
     return natural ? bytes : 1;
 }
 
-Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fill) {
+Result<void*> HeapCore::allocate_aligned(size_t bytes, size_t alignment, Fill fill, unsigned lane) {
     if (!started()) return Failure{Error::bad_argument};
     if (!is_power_of_two(alignment)) return Failure{Error::bad_argument, alignment};
     if (void* const sampled = sample(bytes, alignment)) return sampled;
     const unsigned size_class = class_of(bytes, alignment);
     const bool large = size_class == no_class;
-    void* const block = large ? allocate_large(bytes, alignment, 0)
-                              : allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be);
+    void* const block =
+        large ? allocate_large(bytes, alignment, 0)
+              : allocate_cell(size_class, bytes, alignment, LargerCell::if_need_be, lane);
     if (block == nullptr || broken_ != nullptr) return judge(block, bytes);
     if (fill == Fill::zero && !fresh_) __builtin_memset(block, 0, bytes);
     return block;

@@ -81,7 +81,7 @@ Status HeapCore::validate_large(Totals& totals) const {
 Status HeapCore::validate_lists(const Totals& totals) const {
     size_t listed = 0;
     for (unsigned size_class = 0; size_class < class_count; ++size_class) {
-        for (unsigned bin = 0; bin < fullness_bins; ++bin) {
+        for (unsigned bin = 0; bin < span_bins; ++bin) {
             for (const SpanRecord& span : bins_[size_class][bin]) {
                 // Counting also ends the walk when a list has become a ring.
                 if (++listed > totals.listed_spans) return corrupted(&span);

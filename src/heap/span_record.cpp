@@ -30,6 +30,8 @@ void SpanRecord::begin(unsigned of_class, unsigned char* states_chunk, bool slac
     size_class = static_cast<uint8_t>(of_class);
     states = states_chunk;
     with_slack = slack;
+    lane = no_lane;
+    open = false;
     used = touched = committed_pages = 0;
     const SizeClass& shape = geometry();
     const unsigned padded = shape.padded_cells();

@@ -154,6 +154,7 @@ class CpuBlocks {
         quick_end_ = watched_end_ = 0;
         sample_next_ = true;
     }
+    unsigned lane() const { return lane_; }
     // How many cells of the class lie here.
     size_t count(unsigned size_class) const {
         const Bin& bin = bins_[size_class + 1];
@@ -299,6 +300,7 @@ class CpuBlocks {
     Bin bins_[class_count + 1] = {};
     MediumArrays medium_ = {};
     bool sample_next_ = false;
+    uint8_t lane_ = 0;  // see span_record.hpp
 };
 
 }  // namespace quire::heap_internal

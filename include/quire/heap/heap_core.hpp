@@ -50,7 +50,9 @@ class HeapCore {
     Result<void*> allocate(size_t bytes, Fill fill) {
         return allocate_aligned(bytes, natural_alignment(bytes), fill);
     }
-    Result<void*> allocate_aligned(size_t bytes, size_t alignment, Fill fill);
+    // `lane`: of the CPU that it is for; see span_record.hpp.
+    Result<void*> allocate_aligned(size_t bytes, size_t alignment, Fill fill,
+                                   unsigned lane = no_lane);
     // `block` must not be null.
     Result<void*> reallocate(void* block, size_t bytes);
     Status free(void* block);
@@ -90,6 +92,8 @@ class HeapCore {
     // class, or out_of_memory; never after a search. Pages should be closed. An alignment of zero
     // means the natural one; others must be powers of two.
     Result<void*> try_allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill);
+    // The same of spans whose cells go to other CPUs, where that left nothing.
+    Result<void*> try_allocate_of_others(size_t bytes, size_t alignment, Fill fill);
     // Whether something was put off while pages were closed; settle does it, as far as the page
     // source lets it.
     bool owes() const;
@@ -138,7 +142,7 @@ class HeapCore {
     static constexpr unsigned max_arenas = 16;
     static constexpr unsigned remembered_frees = 32;
     static constexpr unsigned no_class = class_count;
-    static constexpr unsigned no_bin = fullness_bins;
+    static constexpr unsigned no_bin = span_bins;
     static constexpr unsigned large_record_shift = log2_ceil(sizeof(LargeBlock));
     using Bin = IntrusiveList<SpanRecord, &SpanRecord::bin_link>;
     using EmptySpans = IntrusiveList<SpanRecord, &SpanRecord::empty_link>;
@@ -155,15 +159,26 @@ class HeapCore {
     // Arenas and spans.
     bool add_arena();
     void undo_add_arena();
-    SpanRecord* create_span(unsigned size_class);
+    SpanRecord* create_span(unsigned size_class, unsigned lane);
     bool give_back(SpanRecord& span);
     bool give_back_empty_spans();
     void refile(SpanRecord& span, unsigned from_bin);
 
     // Cells.
-    void* allocate_cell(unsigned size_class, size_t bytes, size_t alignment, LargerCell larger);
+    void* allocate_cell(unsigned size_class, size_t bytes, size_t alignment, LargerCell larger,
+                        unsigned lane = no_lane);
     void* take_cell(SpanRecord& span, size_t bytes);
-    SpanRecord* find_span(unsigned size_class);
+    SpanRecord* find_span(unsigned size_class, unsigned lane);
+    [[gnu::noinline]] SpanRecord* own_span(unsigned size_class, unsigned lane);
+    [[gnu::noinline]] SpanRecord* choose_span(unsigned size_class, unsigned lane);
+    void enter_lane(CpuBlocks& cpu);
+    void leave_lane(CpuBlocks& cpu);
+    static void give_to_lane(SpanRecord& span, unsigned lane) {
+        span.lane = static_cast<uint8_t>(lane);
+        span.open = lane != no_lane;
+    }
+    void open_span(SpanRecord& span, unsigned lane);
+    void close_spans();
     SpanRecord* find_span_with_memory(unsigned size_class);
     SpanRecord* find_larger_cell(unsigned size_class, size_t alignment);
     bool commit_cell(SpanRecord& span, unsigned cell);
@@ -207,7 +222,9 @@ class HeapCore {
     void empty_medium(CpuBlocks& cpu, unsigned index);
     bool make_medium_room(CpuBlocks& cpu, CpuBlocks::Bin& bin);
     uintptr_t state_of(const Block& block) const;
-    bool refill(CpuBlocks::Bin& bin, unsigned size_class);
+    bool take_magazine(CpuBlocks::Bin& bin, unsigned size_class, unsigned lane);
+    bool take_any_magazine(CpuBlocks::Bin& bin, unsigned size_class);
+    bool refill(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_class);
     [[gnu::noinline]] unsigned take_cells(SpanRecord& span, CellRef* cells, unsigned wanted);
     bool make_room(CpuBlocks& cpu, CpuBlocks::Bin& bin, unsigned size_class);
     size_t put_run(SpanRecord& span, const CellRef* cells, size_t count);
@@ -261,7 +278,8 @@ class HeapCore {
     Arena arenas_[max_arenas];
     unsigned arena_count_ = 0;
     size_t next_arena_bytes_ = 0;
-    Bin bins_[class_count][fullness_bins];
+    Bin bins_[class_count][span_bins];
+    uint16_t cpus_of_lane_[lanes + 1] = {};
     EmptySpans empty_spans_;  // oldest first
     size_t cached_bytes_ = 0;
     LargeIndex large_;
@@ -270,8 +288,8 @@ class HeapCore {
     LargeBlock* retired_ = nullptr;
     size_t retired_bytes_ = 0;
     unsigned wanted_piece_ = 0;  // shift of a magazine that could not be had meanwhile; or none
-    // Full magazines on their way between CPUs.
-    Magazine* depot_[class_count] = {};
+    // Full magazines on their way between CPUs, by the lane that filled them.
+    Magazine* depot_[class_count][lanes + 1] = {};
     uint16_t depot_count_[class_count] = {};
     Quarantine quarantine_;
     GuardedBlocks samples_;

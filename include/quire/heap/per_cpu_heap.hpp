@@ -322,16 +322,18 @@ class PerCpuHeap {
 
     [[gnu::noinline]] Result<void*> allocate_slowly(size_t bytes, size_t alignment, Fill fill) {
         Result<void*> block = Failure{Error::busy, bytes};
+        unsigned lane = 0;
         catch_up_and([&](CpuPart& mine, Core& core) {
             block = core.is_turn_of_sample(mine)
                         ? Result<void*>(Error::out_of_memory)
                         : core.try_allocate_for(mine, bytes, alignment, fill);
+            lane = mine.lane();
         });
         if (block.ok() || block.error() != Error::out_of_memory) return block;
         const auto allocate = [=](Core& core) {
             core.settle();
             return core.allocate_aligned(
-                bytes, alignment == 0 ? core.natural_alignment(bytes) : alignment, fill);
+                bytes, alignment == 0 ? core.natural_alignment(bytes) : alignment, fill, lane);
         };
         block = in_own_time<void*>(bytes, allocate);
         if (block.ok() || block.error() != Error::out_of_memory) return block;
@@ -353,6 +355,8 @@ class PerCpuHeap {
         if (is_inside(pin)) return block;
         attempt(pin, [&](CpuPart& mine, Core& core) {
             block = core.try_allocate_for(mine, bytes, alignment, fill);
+            if (!block.ok() && block.error() == Error::out_of_memory)
+                block = core.try_allocate_of_others(bytes, alignment, fill);
         });
         return block;
     }

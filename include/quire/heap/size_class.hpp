@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "quire/base/bits.hpp"
+#include "quire/base/traits.hpp"
 #include "quire/config.hpp"
 #include "quire/heap/cell_state.hpp"
 
@@ -146,7 +147,7 @@ constexpr SizeClass describe_class(unsigned index) {
     result.magazine_shift = static_cast<uint8_t>(magazine + log2_ceil(sizeof(CellRef)));
     const size_t states = result.padded_cells();
     const size_t slacks = result.long_slack() ? cells * sizeof(uint16_t) : 0;
-    result.states_shift = static_cast<uint8_t>(log2_ceil(states));
+    result.states_shift = static_cast<uint8_t>(max(log2_ceil(states), 6u));
     result.slacks_shift = static_cast<uint8_t>(log2_ceil(states + slacks));
     return result;
 }

@@ -17,8 +17,17 @@ enum class SlotKind : uint8_t {
     retired,  // part of a span whose pages were given back; kept to recognise late frees
 };
 
-// Spans with free cells are binned by how full they are; a span without any is in no bin.
+// Spans with free cells are binned by how full they are, those that a lane has open apart; a span
+// without any is in no bin.
 inline constexpr unsigned fullness_bins = 4;
+inline constexpr unsigned open_bin = fullness_bins;
+inline constexpr unsigned span_bins = fullness_bins + 1;
+// Each CPU is in a lane, and so is each span: whose CPUs took cells of it last. A CPU takes cells
+// of a span that its lane has open, and opens one of its own lane where it can, so that the states
+// that two CPUs write lie in cache lines of their own. CPUs share lanes when there are more of
+// them.
+inline constexpr unsigned lanes = 8;
+inline constexpr unsigned no_lane = 0;
 
 // There is a record for each slot of the arena; only that of a span's first slot is used whole.
 struct SpanRecord {
@@ -35,12 +44,19 @@ struct SpanRecord {
     uint8_t slots_back;   // to the span's first slot
     bool with_slack;      // what blocks leave of their cells is known
     uint8_t empty_since;  // the heap's tick when its last cell was freed
+    uint8_t lane;
+    bool open;  // for CPUs of its lane alone, until it is full
 
     const SizeClass& geometry() const { return size_classes.entries[size_class]; }
     size_t committed_bytes() const { return size_t{committed_pages} << page_shift; }
     bool full() const { return used == geometry().cells; }
-    // 0 to fullness_bins - 1, the fullest last.
+    // Cells get memory in the order of their addresses.
+    bool has_memory(unsigned cell) const {
+        return (size_t{cell} + 1) * geometry().cell_bytes <= committed_bytes();
+    }
+    // 0 to fullness_bins - 1, the fullest last; or open_bin.
     unsigned bin() const {
+        if (open) return open_bin;
         const unsigned quarter = geometry().cells / fullness_bins;
         return (used > quarter ? 1u : 0u) + (used > 2 * quarter ? 1u : 0u) +
                (used > 3 * quarter ? 1u : 0u);

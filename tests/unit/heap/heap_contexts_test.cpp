@@ -122,6 +122,35 @@ TEST_P(HeapContexts, WhoMayNotWaitIsRefusedWhatMayHaveTo) {
     front_.free(block);
 }
 
+TEST_P(HeapContexts, TryAllocateTakesOfSpansThatOtherCpusTakeOf) {
+    void* const block = allocate(100);
+    front_.free(allocate(100));
+    ContextCpus::current = 1;
+    ContextCpus::in_thread = false;
+    const Result<void*> beside = front_.try_allocate(100);
+    ASSERT_TRUE(beside.ok());
+    EXPECT_EQ(value_of(*beside) / heap_internal::largest_span,
+              value_of(block) / heap_internal::largest_span);
+    front_.free(*beside);
+    front_.free(block);
+}
+
+TEST_P(HeapContexts, CpusTakeCellsOfSpansOfTheirOwn) {
+    std::vector<void*> blocks;
+    std::set<uint64_t> spans[2];
+    for (unsigned i = 0; i < 300; ++i) {
+        ContextCpus::current = i % 2;
+        blocks.push_back(allocate(512));
+        spans[i % 2].insert(value_of(blocks.back()) / heap_internal::slot_bytes);
+    }
+    // With guards where pages are full, nothing lies at hand, and all take of the same.
+    const bool apart = GetParam() != OverrunCheck::where_slack;
+    for (const uint64_t span : spans[0])
+        EXPECT_TRUE(!apart || spans[1].count(span) == 0);
+    for (void* const block : blocks)
+        front_.free(block);
+}
+
 TEST_P(HeapContexts, TryAllocateTakesWhatIsThereAndNoMore) {
     constexpr size_t sizes[] = {0, 16, 100, 1000, 1024, 3000, 4096, 20000};
     for (const size_t bytes : sizes)
