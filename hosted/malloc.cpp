@@ -32,8 +32,8 @@ QUIRE_EXPORT void* calloc(size_t count, size_t bytes) noexcept {
 
 // A size of zero frees, as the host's C library has it.
 QUIRE_EXPORT void* realloc(void* block, size_t bytes) noexcept {
-    if (block != nullptr && bytes == 0) {
-        hosted::free(block);
+    if (bytes == 0 && block != nullptr) [[unlikely]] {
+        hosted::free_slowly(block);
         return nullptr;
     }
     return hosted::reallocate(block, bytes);

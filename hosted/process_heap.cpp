@@ -272,21 +272,43 @@ void free_sized_slowly(void* block, size_t bytes, size_t alignment) {
     heap.free_sized_for(blocks_at_hand, block, bytes, alignment);
 }
 
-void* reallocate(void* block, size_t bytes) {
-    if (block == nullptr) return allocate(bytes);
-    if (blocks_at_hand.resize(block, bytes)) return block;
-    const heap_internal::CpuBlocks::LiveCell cell = blocks_at_hand.live_cell(block);
-    // Where it may stay, or its pages move.
-    const bool within_spans = cell.bytes != 0 && bytes <= heap_internal::largest_medium;
-    if (!within_spans || (cell.bytes > largest_cell && bytes > largest_cell)) {
-        introduce();
-        const Result<void*> moved = heap.reallocate(block, bytes);
-        if (!moved.ok() && moved.error() != Error::out_of_memory) {
-            heap.free(block);  // reports what is wrong with it
-        }
-        return block_or_errno(moved);
+namespace {
+
+void* reallocate_in_heap(void* block, size_t bytes) {
+    introduce();
+    const Result<void*> moved = heap.reallocate(block, bytes);
+    if (!moved.ok() && moved.error() != Error::out_of_memory) {
+        heap.free(block);  // reports what is wrong with it
     }
-    void* const moved = allocate(bytes);
+    return block_or_errno(moved);
+}
+
+// Up to this size a block that grows is copied to a cell at hand, whose pages are there, rather
+// than let grow into pages that it may have to get.
+constexpr size_t largest_copied = 2 * largest_cell;
+
+// A cell for a block that grows from one of so many bytes.
+void* allocate_larger(size_t bytes, heap_internal::CpuBlocks::LiveCell from) {
+    const size_t room =
+        from.resized ? heap_internal::room_to_grow(bytes, heap_internal::largest_medium) : bytes;
+    void* const block = allocate(room);
+    if (block == nullptr || blocks_at_hand.resize(block, bytes)) return block;
+    // It lies where only the heap knows it.
+    free(block);
+    return allocate(bytes);
+}
+
+}  // namespace
+
+void* reallocate_slowly(void* block, size_t bytes) {
+    if (block == nullptr) return allocate(bytes);
+    const heap_internal::CpuBlocks::LiveCell cell = blocks_at_hand.live_cell(block);
+    // Where it may grow in place, or its pages move.
+    const bool within_spans = cell.bytes != 0 && bytes <= heap_internal::largest_medium;
+    if (!within_spans || (cell.bytes > largest_copied && bytes > largest_copied)) {
+        return reallocate_in_heap(block, bytes);
+    }
+    void* const moved = bytes > cell.bytes ? allocate_larger(bytes, cell) : allocate(bytes);
     if (moved == nullptr) return nullptr;
     memcpy(moved, block, min(bytes, cell.bytes));
     free(block);

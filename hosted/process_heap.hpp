@@ -22,7 +22,7 @@ void* allocate_zeroed(size_t bytes);
 // A bad pointer is reported on the standard error stream, and ends the process.
 void free_slowly(void* block);
 void free_sized_slowly(void* block, size_t bytes, size_t alignment);
-void* reallocate(void* block, size_t bytes);
+void* reallocate_slowly(void* block, size_t bytes);
 size_t usable_size(void* block);
 // Whether anything went back to the host.
 bool trim();
@@ -44,6 +44,12 @@ Usage usage();
 [[gnu::always_inline]] inline void free(void* block) {
     if (__builtin_expect(blocks_at_hand.free(block), 1)) return;
     free_slowly(block);
+}
+
+// Of nothing, for a block that is null.
+[[gnu::always_inline]] inline void* reallocate(void* block, size_t bytes) {
+    if (__builtin_expect(blocks_at_hand.resize(block, bytes), 1)) return block;
+    return reallocate_slowly(block, bytes);
 }
 
 // As free, when a request of so many bytes would get such a block; otherwise the slow path says

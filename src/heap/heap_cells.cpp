@@ -214,7 +214,7 @@ void HeapCore::shred(const Block& block, size_t bytes) {
 // Takes following slots and pages, or leaves some. False, and nothing changed, when it is no such
 // block, would not be one then, or others lie behind it.
 bool HeapCore::resize_medium(const Block& block, size_t bytes) {
-    const unsigned size_class = class_of(bytes, 1);
+    const unsigned size_class = class_of(room_for(block, bytes), 1);
     if (size_class == no_class || size_class < first_medium) return false;
     if (!block.span->geometry().medium()) return false;
     if (!arena_of(*block.span).resize_span(pages_, *block.span, size_class)) return false;

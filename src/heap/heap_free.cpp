@@ -149,6 +149,14 @@ bool HeapCore::fits_in_place(const Block& block, size_t bytes) const {
     return stays_in_cell(bytes, block.capacity);
 }
 
+size_t HeapCore::room_for(const Block& block, size_t bytes) const {
+    const bool again = !watches_slack() && block.span != nullptr && bytes > block.capacity &&
+                       is_resized(block.span->state(block.cell));
+    // Powers of two keep their alignment.
+    if (!again || natural_alignment(bytes) > granule) return bytes;
+    return room_to_grow(bytes, largest_in_span_);
+}
+
 // A size not above the block's own always fits.
 HeapCore::Resized HeapCore::resize_in_place(void* address, size_t bytes, Shrink shrink) {
     const Result<Block> located = locate_intact(address);
@@ -171,6 +179,16 @@ HeapCore::Resized HeapCore::resize_in_place(void* address, size_t bytes, Shrink 
 // Of a block that is known to be good.
 size_t HeapCore::requested_of(const void* block) const {
     return locate(block).value().requested;
+}
+
+size_t HeapCore::room_of(const void* block, size_t bytes) const {
+    return room_for(locate(block).value(), bytes);
+}
+
+// A block of a span that did not have this size when it was allocated.
+void HeapCore::mark_resized(const void* block, size_t bytes) {
+    const Block located = locate(block).value();
+    if (located.span != nullptr) located.span->set_resized(located.cell, bytes);
 }
 
 // Of a block that is known not to be.

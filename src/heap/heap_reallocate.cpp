@@ -43,17 +43,24 @@ Result<void*> HeapCore::reallocate(void* block, size_t bytes) {
     const size_t headroom =
         requested > largest_cell ? min(bytes / 2, most_headroom) & ~(page_size - 1) : 0;
     const bool shrinks = bytes <= requested;
-    const unsigned size_class = class_of(bytes, 1);
+    const size_t room = shrinks ? bytes : room_of(block, bytes);
+    const unsigned size_class = class_of(room, 1);
     if (size_class == no_class && bytes <= SIZE_MAX / 2) {
         void* const moved = move_large(block, bytes, headroom);
         if (moved != nullptr) return moved;
     }
-    void* const moved = size_class == no_class
-                            ? allocate_large(bytes, 1, headroom)
-                            : allocate_cell(size_class, bytes, natural_alignment(bytes),
-                                            shrinks ? LargerCell::never : LargerCell::if_need_be);
+    const auto larger = shrinks || room != bytes ? LargerCell::never : LargerCell::if_need_be;
+    void* moved = size_class == no_class
+                      ? allocate_large(bytes, 1, headroom)
+                      : allocate_cell(size_class, bytes, natural_alignment(bytes), larger);
+    if (moved == nullptr && room != bytes) {
+        moved = allocate_cell(class_of(bytes, 1), bytes, 1, LargerCell::if_need_be);
+    }
     if (broken_ != nullptr) return judge(moved, bytes);
-    if (moved != nullptr) return replace(block, moved, shrinks ? bytes : requested);
+    if (moved != nullptr) {
+        if (!shrinks) mark_resized(moved, bytes);
+        return replace(block, moved, shrinks ? bytes : requested);
+    }
     if (!shrinks) return Failure{Error::out_of_memory, bytes};
     resize_in_place(block, bytes, Shrink::always);
     return block;

@@ -104,6 +104,25 @@ TEST(MallocFamily, ReallocKeepsContents) {
     EXPECT_EQ(realloc(block, 0), nullptr);
 }
 
+TEST(MallocFamily, ReallocLeavesRoomForMore) {
+    void* block = malloc(1);
+    unsigned moves = 0;
+    for (size_t bytes = 64; bytes <= 900000; bytes += 64) {
+        void* const before = block;
+        block = realloc(block, bytes);
+        ASSERT_NE(block, nullptr);
+        moves += block != before ? 1 : 0;
+        static_cast<unsigned char*>(block)[bytes - 64] = static_cast<unsigned char>(bytes / 64);
+    }
+    EXPECT_LE(moves, 44u);
+    for (size_t bytes = 64; bytes <= 900000; bytes += 64)
+        ASSERT_EQ(static_cast<unsigned char*>(block)[bytes - 64],
+                  static_cast<unsigned char>(bytes / 64));
+    ::operator delete(block, 900000 / 64 * 64);
+    block = realloc(realloc(malloc(60), 200), 300);
+    ::operator delete(block, size_t{300});
+}
+
 TEST(MallocFamily, AlignedForms) {
     for (size_t alignment = 8; alignment <= size_t{1} << 21; alignment *= 2) {
         for (const size_t bytes : {size_t{1}, size_t{100}, size_t{5000}, size_t{100000}}) {

@@ -95,8 +95,9 @@ class BasicHeap {
     // Changes a block's size, keeping its contents up to the smaller size; may move it. Null means
     // allocate; a size of zero leaves a unique block. A block that moves is aligned as `allocate`
     // aligns. A large block grows and shrinks by pages in place where it can, and is given room to
-    // grow further when it cannot. On failure (out_of_memory, or misuse as with try_free) the block
-    // is as before; making a block smaller never fails for want of memory.
+    // grow further when it cannot; with OverrunCheck::none, so is a smaller one that has grown
+    // before. On failure (out_of_memory, or misuse as with try_free) the block is as before; making
+    // a block smaller never fails for want of memory.
     Result<void*> reallocate(void* block, size_t bytes) {
         LockGuard guard(lock_);
         return block == nullptr ? core_.allocate(bytes, Fill::none)

@@ -259,9 +259,12 @@ class HeapCore {
     Status free_block(const Block& block);
     [[gnu::noinline]] void undo_allocation(void* block);
     bool fits_in_place(const Block& block, size_t bytes) const;
+    size_t room_for(const Block& block, size_t bytes) const;
     Resized resize_in_place(void* address, size_t bytes, Shrink shrink);
     [[gnu::noinline]] Result<void*> replace(void* block, void* moved, size_t kept_bytes);
     size_t requested_of(const void* block) const;
+    size_t room_of(const void* block, size_t bytes) const;
+    [[gnu::noinline]] void mark_resized(const void* block, size_t bytes);
     Failure misuse_of(const void* block) const;
     void resize_cell(const Block& block, size_t bytes);
     bool resize_medium(const Block& block, size_t bytes);

@@ -157,6 +157,12 @@ constexpr bool stays_in_cell(size_t bytes, size_t cell_bytes) {
     return bytes <= cell_bytes && (bytes >= cell_bytes / 2 || cell_bytes == smallest_cell);
 }
 
+// What a block's cell should hold when it gets so many bytes: one that has grown before, and grows
+// again, will grow further. Such a block stays in its cell.
+constexpr size_t room_to_grow(size_t bytes, size_t most) {
+    return bytes < most ? (bytes + bytes / 4 < most ? bytes + bytes / 4 : most) : bytes;
+}
+
 struct SizeClassTable {
     SizeClass entries[class_count];
 };

@@ -19,6 +19,12 @@ class HeapReallocateTest : public HeapTest {
         for (size_t i = 0; i < bytes; ++i)
             ASSERT_EQ(block[i], static_cast<unsigned char>(i * 7)) << i;
     }
+    void restart_without_watching() {
+        heap_.stop();
+        HeapOptions options;
+        options.overrun_check = OverrunCheck::none;
+        start(options);
+    }
     unsigned char* reallocate(void* block, size_t bytes) {
         const auto result = heap_.reallocate(block, bytes);
         EXPECT_TRUE(result.ok());
@@ -44,11 +50,47 @@ TEST_F(HeapReallocateTest, KeepsTheContentsBetweenAnyTwoSizes) {
     expect_valid();
 }
 
+TEST_F(HeapReallocateTest, ABlockThatGrowsAgainIsGivenRoom) {
+    restart_without_watching();
+    unsigned char* block = filled(60);
+    block = reallocate(block, 100);
+    EXPECT_EQ(heap_.counters().usable_bytes, 112u);
+    block = reallocate(block, 200);
+    EXPECT_EQ(heap_.counters().usable_bytes, 256u);
+    EXPECT_EQ(reallocate(block, 250), block);
+    EXPECT_EQ(heap_.try_free_sized(block, 200).error(), Error::bad_argument);
+    EXPECT_TRUE(heap_.try_free_sized(block, 250).ok());
+    // So a chain moves some times for each doubling; powers of two are where they should be.
+    block = filled(0);
+    unsigned moves = 0;
+    for (size_t bytes = 64; bytes <= 900000; bytes += 64) {
+        unsigned char* const next = reallocate(block, bytes);
+        moves += next != block ? 1 : 0;
+        block = next;
+    }
+    EXPECT_LE(moves, 44u);
+    EXPECT_TRUE(heap_.try_free_sized(block, 900000 / 64 * 64).ok());
+    allocate(1280);
+    block = reallocate(reallocate(filled(100), 300), 1024);
+    EXPECT_TRUE(is_aligned(block, 1024));
+    heap_.free(block);
+    expect_valid();
+}
+
+TEST_F(HeapReallocateTest, WithoutRoomABlockGrowsAsFarAsItMust) {
+    restart_without_watching();
+    unsigned char* const block = reallocate(filled(60), 100);
+    unsigned char* const beside = allocate(200);
+    heap_.free(allocate(200));
+    pages_.limit_pages(0);
+    unsigned char* const moved = reallocate(block, 200);
+    EXPECT_EQ(moved, beside + 208);
+    EXPECT_TRUE(heap_.try_free_sized(moved, 200).ok());
+    expect_valid();
+}
+
 TEST_F(HeapReallocateTest, TheSizeOfABlockIsItsLast) {
-    heap_.stop();
-    HeapOptions options;
-    options.overrun_check = OverrunCheck::none;
-    start(options);
+    restart_without_watching();
     const size_t sizes[] = {4,     50,    64,     900,    1000,   1100,
                             19000, 36000, 100000, 110000, 500000, 2000000};
     for (const size_t from : sizes) {
