@@ -50,8 +50,12 @@ class ThreadLock {
     bool alone_ = false;  // a lone thread is inside
 };
 
+// Set while this thread has asked to be told of its end.
+thread_local bool introduced = false;
+
 class ProcessPlatform final : public Platform {
   public:
+    uintptr_t caller() const override { return reinterpret_cast<uintptr_t>(&introduced); }
     [[noreturn]] void panic(const Report& report) override {
         char buffer[512];
         TextWriter text(buffer);
@@ -75,8 +79,6 @@ constinit pthread_key_t at_thread_exit = 0;
 
 constexpr uint32_t usual_sample_interval = 1000;
 
-// Set while this thread has asked to be told of its end.
-thread_local bool introduced = false;
 thread_local unsigned farewells = 0;
 
 // Called again, up to four times, when other destructors of the thread used the heap since.

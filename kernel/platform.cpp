@@ -23,6 +23,7 @@ class KernelPlatform final : public quire::Platform {
     }
 
     unsigned cpu_count() const override { return machine::cpu_count(); }
+    uintptr_t caller() const override { return machine::this_cpu() + 1; }
     void interrupt(const quire::CpuMask& cpus) override { machine::interrupt(cpus); }
 };
 

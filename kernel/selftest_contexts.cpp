@@ -8,7 +8,9 @@
 #include "cpus.hpp"
 #include "heap.hpp"
 #include "machine.hpp"
+#include "platform.hpp"
 #include "quire/base/atomic.hpp"
+#include "quire/heap/region_page_source.hpp"
 #include "random.hpp"
 #include "selftest.hpp"
 
@@ -120,7 +122,56 @@ bool handlers_share_the_heap(KernelMemory&) {
     return right && heap().validate().ok();
 }
 
+// Pages of one block of the kernel's heap, by way of which its own heap is called again.
+class CallingBack final : public PageSource {
+  public:
+    Result<void*> reserve(size_t bytes, size_t alignment) override {
+        call_back();
+        return pages.reserve(bytes, alignment);
+    }
+    Status commit(void* address, size_t bytes) override {
+        call_back();
+        return pages.commit(address, bytes);
+    }
+    Status decommit(void* address, size_t bytes) override {
+        call_back();
+        return pages.decommit(address, bytes);
+    }
+    Status release(void* address, size_t bytes) override {
+        call_back();
+        return pages.release(address, bytes);
+    }
+
+    RegionPageSource pages;
+    Heap heap;
+    unsigned calls = 0;
+    unsigned refusals = 0;
+
+  private:
+    void call_back() {
+        const auto again = heap.allocate(40);
+        ++calls;
+        refusals += !again.ok() && again.error() == Error::busy ? 1 : 0;
+    }
+};
+constinit CallingBack calling_back;
+
+bool page_sources_do_not_come_back(KernelMemory&) {
+    constexpr size_t bytes = 64 * page_size;
+    CallingBack& source = calling_back;
+    const auto region = heap().allocate_aligned(bytes, page_size);
+    if (!region.ok() || !source.pages.start(*region, bytes).ok()) return false;
+    if (!source.heap.start(source, platform(), source.pages.heap_options()).ok()) return false;
+    const unsigned at_start = source.calls;
+    const auto block = source.heap.allocate(5 * page_size);
+    bool right = block.ok() && source.calls > at_start && source.heap.try_free(*block).ok();
+    source.heap.stop();
+    right = right && source.refusals == source.calls;
+    return heap().try_free(*region).ok() && right;
+}
+
 constexpr SelfTest tests[] = {
+    {"a page source that calls its heap back is refused", page_sources_do_not_come_back},
     {"handlers allocate and free while threads do", handlers_share_the_heap},
 };
 

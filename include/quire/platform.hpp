@@ -27,6 +27,13 @@ class Platform {
     // How many CPUs run, numbered from 0. Example: a kernel that never starts another says 1.
     virtual unsigned cpu_count() const { return 1; }
 
+    // Tells whoever runs here from all others that may run at the same time, so that a heap which
+    // is called by its own page source refuses instead of waiting for itself. Where locks keep
+    // threads on their CPU that is the CPU's number, from 1; where threads take turns on locks that
+    // sleep, or are preempted with locks held, the thread's. 0 stands for not known; the default is
+    // 1 where there is one CPU, and not known otherwise. Any context; with locks held.
+    virtual uintptr_t caller() const { return cpu_count() == 1 ? 1 : 0; }
+
     // Interrupts other CPUs, never the calling one: each soon calls Shootdown::serve, or whatever
     // else the kernel has it look after. What the caller wrote before is visible to the handlers.
     // Returns without waiting for them; an interrupt that is still pending need not be sent twice.

@@ -18,13 +18,13 @@ constexpr size_t round_up_to_spans(size_t bytes) {
 
 }  // namespace
 
-Status HeapCore::start(PageSource& pages, const HeapOptions& options) {
+Status HeapCore::start(PageSource& pages, Platform& platform, const HeapOptions& options) {
     if (started()) return Failure{Error::bad_argument};
     if (options.arena_bytes == 0) return Failure{Error::bad_argument};
     if (options.arena_bytes > SIZE_MAX / 2) {
         return Failure{Error::out_of_address_space, options.arena_bytes};
     }
-    pages_.start(pages);
+    pages_.start(pages, platform);
     const size_t bytes = round_up_to_spans(options.arena_bytes);
     if (!arenas_[0].create(pages_, bytes)) return pages_.failure();
     arena_count_ = 1;

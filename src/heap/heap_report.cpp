@@ -57,6 +57,18 @@ size_t HeapCore::asked_of(const Block& block) const {
     return asked;
 }
 
+Report HeapCore::explain_refused(const void* block, const Failure& failure) {
+    Report report{.what = "heap: a block was freed by the heap's own page source",
+                  .error = failure.error,
+                  .address = reinterpret_cast<uintptr_t>(block),
+                  .likely_cause = "what the page source calls frees memory, which it must not"};
+    if (failure.error == Error::too_many) {
+        report.what = "heap: too many blocks wait to be freed on this CPU";
+        report.likely_cause = "handlers free them, and no thread calls the heap in between";
+    }
+    return report;
+}
+
 Report HeapCore::explain(const void* block, size_t bytes, const Failure& failure) const {
     Report report{.what = "heap: a block could not be given back to the page source",
                   .error = failure.error,

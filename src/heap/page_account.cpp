@@ -3,19 +3,26 @@
 
 namespace quire::heap_internal {
 
+bool PageAccount::begin() {
+    if (closed_) {
+        failure_ = Failure{Error::busy};
+        return false;
+    }
+    const uintptr_t caller = platform_->caller();
+    caller_.store(caller, MemoryOrder::relaxed);
+    return true;
+}
+
 bool PageAccount::note(const Status& status) {
+    end();
     if (!status.ok()) failure_ = status.failure();
     return status.ok();
 }
 
-bool PageAccount::refuses() {
-    if (closed_) failure_ = Failure{Error::busy};
-    return closed_;
-}
-
 unsigned char* PageAccount::reserve(size_t bytes, size_t alignment) {
-    if (refuses()) return nullptr;
+    if (!begin()) return nullptr;
     const Result<void*> reserved = pages_->reserve(bytes, alignment);
+    end();
     if (!reserved.ok()) {
         failure_ = reserved.failure();
         return nullptr;
@@ -25,7 +32,7 @@ unsigned char* PageAccount::reserve(size_t bytes, size_t alignment) {
 }
 
 bool PageAccount::commit(unsigned char* address, size_t bytes) {
-    if (refuses() || !note(pages_->commit(address, bytes))) return false;
+    if (!begin() || !note(pages_->commit(address, bytes))) return false;
     add_committed(bytes);
     return true;
 }
@@ -36,15 +43,16 @@ void PageAccount::add_committed(size_t bytes) {
 }
 
 bool PageAccount::decommit(unsigned char* address, size_t bytes, size_t committed) {
-    if (refuses() || !note(pages_->decommit(address, bytes))) return false;
+    if (!begin() || !note(pages_->decommit(address, bytes))) return false;
     committed_ -= committed;
     return true;
 }
 
 unsigned char* PageAccount::move(unsigned char* address, const PageSource::Extent& from,
                                  const PageSource::Extent& to) {
-    if (refuses()) return nullptr;
+    if (!begin()) return nullptr;
     const Result<void*> moved = pages_->move(address, from, to);
+    end();
     if (!moved.ok()) {
         failure_ = moved.failure();
         return nullptr;
@@ -55,7 +63,7 @@ unsigned char* PageAccount::move(unsigned char* address, const PageSource::Exten
 }
 
 bool PageAccount::release(unsigned char* address, size_t bytes, size_t committed) {
-    if (refuses() || !note(pages_->release(address, bytes))) return false;
+    if (!begin() || !note(pages_->release(address, bytes))) return false;
     reserved_ -= bytes;
     committed_ -= committed;
     return true;

@@ -94,7 +94,11 @@ class GrowingPages final : public PageSource {
 };
 
 // What a heap that finds its own books broken comes to. Misuse does not: kfree returns.
-class TrappingPlatform final : public Platform {};
+// Of as many CPUs as the lock is for.
+class TrappingPlatform final : public Platform {
+  public:
+    uintptr_t caller() const override { return 0; }
+};
 
 template <class Choices>
 class KernelHeap {

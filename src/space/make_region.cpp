@@ -130,7 +130,9 @@ Result<PageRange> SpaceCore::allocate(PageCount pages, const AllocateOptions& op
     wanted.backing = Backing::anonymous;
     const auto region = begin_region(wanted);
     if (!region.ok()) return region.failure();
-    return end_region(**region, populate((*region)->pages, wanted.attributes, longest_run));
+    population_ = Population{
+        .pages = (*region)->pages, .attributes = wanted.attributes, .longest_run = longest_run};
+    return end_region(**region, populate());
 }
 
 Result<PageRange> SpaceCore::map(const FrameRange& frames, const MapOptions& options) {

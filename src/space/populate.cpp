@@ -27,9 +27,8 @@ void SpaceCore::undo_take_frame(Frame frame) const {
     must(frames_.free_frame(frame), "space: a frame just taken could not be given back");
 }
 
-Status SpaceCore::populate(const PageRange& pages, const Attributes& attributes,
-                           FrameCount longest_run) {
-    population_ = Population{pages, attributes, longest_run};
+// As population_ says. All or nothing.
+Status SpaceCore::populate() {
     const Status filled = fill();
     if (!filled.ok()) {
         undo_gather();
@@ -148,7 +147,10 @@ Status SpaceCore::check_committable(const PageRange& pages) const {
 Status SpaceCore::commit(const PageRange& pages) {
     if (const Status good = check_committable(pages); !good.ok()) return good;
     changed();
-    return populate(pages, reservation_of(pages)->attributes, longest_run_of_singles);
+    population_ = Population{.pages = pages,
+                             .attributes = reservation_of(pages)->attributes,
+                             .longest_run = longest_run_of_singles};
+    return populate();
 }
 
 Status SpaceCore::decommit(const PageRange& pages) {

@@ -44,7 +44,7 @@ class HeapCore {
     HeapCore(const HeapCore&) = delete;
     HeapCore& operator=(const HeapCore&) = delete;
 
-    Status start(PageSource& pages, const HeapOptions& options);
+    Status start(PageSource& pages, Platform& platform, const HeapOptions& options);
     void stop();
 
     Result<void*> allocate(size_t bytes, Fill fill) {
@@ -88,6 +88,10 @@ class HeapCore {
     // the page source: what needs it fails, and what it should get back is kept.
     void close_pages() { pages_.close(); }
     void open_pages() { pages_.open(); }
+    // Null before the start.
+    Platform* platform() const { return pages_.platform(); }
+    // Whether whoever asks is called by the page source, and must not enter again. Needs no lock.
+    bool calls_back() const { return pages_.calls_back(); }
     // As allocate_for, of what is at hand, between CPUs, or in spans with memory. A cell of the
     // class, or out_of_memory; never after a search. Pages should be closed. An alignment of zero
     // means the natural one; others must be powers of two.
@@ -111,6 +115,8 @@ class HeapCore {
     // What to say of a free of `block` (of `bytes`, when sized) that returned this failure.
     // Null stands for an allocation.
     Report explain(const void* block, size_t bytes, const Failure& failure) const;
+    // The same of one that was refused for who called, whatever the block is. Needs no lock.
+    static Report explain_refused(const void* block, const Failure& failure);
     Report explain_corrupted(const Failure& failure) const;
     // What to say of an access that faulted at `address`. Error: foreign, when that is no guard of
     // the heap's, nor a sampled block that was freed.

@@ -4,8 +4,10 @@
 
 #include <stddef.h>
 
+#include "quire/base/atomic.hpp"
 #include "quire/base/result.hpp"
 #include "quire/heap/page_source.hpp"
+#include "quire/platform.hpp"
 
 namespace quire::heap_internal {
 
@@ -15,8 +17,9 @@ namespace quire::heap_internal {
 class PageAccount {
   public:
     constexpr PageAccount() = default;
-    void start(PageSource& pages) {
+    void start(PageSource& pages, Platform& platform) {
         pages_ = &pages;
+        platform_ = &platform;
         committed_ = peak_ = reserved_ = 0;
         closed_ = false;
     }
@@ -38,6 +41,14 @@ class PageAccount {
     void close() { closed_ = true; }
     void open() { closed_ = false; }
     bool closed() const { return closed_; }
+    // Null before the start.
+    Platform* platform() const { return platform_; }
+    // Whether the source is being called by whoever asks, as far as the platform can tell. Needs no
+    // lock.
+    bool calls_back() const {
+        const uintptr_t caller = caller_.load(MemoryOrder::relaxed);
+        return caller != 0 && caller == platform_->caller();
+    }
 
     size_t reserved_bytes() const { return reserved_; }
     size_t committed_bytes() const { return committed_; }
@@ -46,9 +57,13 @@ class PageAccount {
   private:
     bool note(const Status& status);
     void add_committed(size_t bytes);
-    bool refuses();
+    // Before each call of the source, and after it. False: not to be called.
+    [[gnu::noinline]] bool begin();
+    void end() { caller_.store(0, MemoryOrder::relaxed); }
 
     PageSource* pages_ = nullptr;
+    Platform* platform_ = nullptr;
+    Atomic<uintptr_t> caller_{0};  // of the source, meanwhile
     bool closed_ = false;
     Failure failure_{};
     size_t reserved_ = 0;

@@ -224,9 +224,9 @@ class PerCpuHeap {
         const Pin pin;
         return may_wait(pin) && !is_inside(pin);
     }
-    // Whether this CPU holds the heap's lock further out.
+    // Whether this CPU holds the heap's lock further out, for this object or for another.
     bool is_inside(const Pin& pin) const {
-        return heap_.holder_.load(MemoryOrder::relaxed) == name_of(pin);
+        return heap_.holder_.load(MemoryOrder::relaxed) == name_of(pin) || heap_.core_.calls_back();
     }
 
     static void* take(CpuPart& mine, size_t bytes) {
@@ -397,7 +397,6 @@ class PerCpuHeap {
 
     [[noreturn, gnu::noinline]] void report(const void* block, size_t bytes,
                                             const Failure& failure) {
-        heap_.lock_.lock();
         heap_.report_misuse(block, bytes, failure);
     }
 

@@ -109,7 +109,7 @@ class SpaceCore {
     Status check_adoptable(const PageRange& pages, const Attributes& attributes) const;
 
     // Frames behind pages (populate.cpp).
-    Status populate(const PageRange& pages, const Attributes& attributes, FrameCount longest_run);
+    [[gnu::noinline]] Status populate();
     Status populate_page(Page page, const Attributes& attributes);
     [[gnu::noinline]] Status fill();
     [[gnu::noinline]] Status gather();

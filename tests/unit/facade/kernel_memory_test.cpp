@@ -440,5 +440,33 @@ TEST(KernelMemoryBeside, ThroughTheWindow) {
     expect_space_beside<TableReach::window>();
 }
 
+// The frame allocator's hook is called on the way from the heap to its frames.
+class CallingBack final : public FramePressure {
+  public:
+    explicit CallingBack(Heap& heap) : heap_(heap) {}
+    void on_pressure(FrameCount) override { called_back = heap_.allocate(100).error(); }
+    void on_relief(FrameCount) override {}
+    Error called_back{};
+
+  private:
+    Heap& heap_;
+};
+
+TEST_P(KernelMemoryTest, AHeapThatIsCalledOnItsOwnWayToFramesRefuses) {
+    BootedMachine booted(shape());
+    ASSERT_TRUE(booted.start().ok());
+    Heap& heap = booted.memory().heap();
+    CallingBack hook(heap);
+    FrameWatermarks marks;
+    marks.low = booted.memory().frames().counters().free;
+    marks.high = marks.low + FrameCount(1);
+    ASSERT_TRUE(booted.memory().frames().set_watermarks(marks, &hook).ok());
+    const auto block = heap.allocate(100000);
+    ASSERT_TRUE(block.ok());
+    EXPECT_EQ(hook.called_back, Error::busy);
+    heap.free(*block);
+    heap.free(heap.allocate(100).value());
+}
+
 }  // namespace
 }  // namespace quire::kernel_memory_test

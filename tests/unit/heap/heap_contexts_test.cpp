@@ -3,9 +3,11 @@
 // calling its page source is refused. None of them ever reaches the page source, or a lock.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "heap_fixture.hpp"
@@ -321,6 +323,97 @@ TEST_P(HeapContexts, AHeapInsideItsPageSourceIsNotEnteredAgain) {
         front_.free(block);
     front_.free(kept);
     EXPECT_EQ(front_.counters().live_blocks, 0u);
+}
+
+// The same of a heap with nothing in front, and from one into the other.
+TEST_P(HeapContexts, AHeapAloneIsNotEnteredAgainEither) {
+    void* const kept = heap_.allocate(500).value();
+    heap_internal::CpuBlocks& cpu = slots_[0].value;
+    size_t entered = 0;
+    pages_.on_call = [&] {
+        const auto on_call = std::exchange(pages_.on_call, nullptr);
+        ++entered;
+        EXPECT_EQ(heap_.start(pages_, platform_).error(), Error::busy);
+        heap_.stop();
+        EXPECT_EQ(heap_.allocate(10).error(), Error::busy);
+        EXPECT_EQ(heap_.allocate_aligned(100, 64).error(), Error::busy);
+        EXPECT_EQ(heap_.allocate_zeroed(100).error(), Error::busy);
+        EXPECT_EQ(heap_.reallocate(kept, 200).error(), Error::busy);
+        EXPECT_EQ(heap_.try_free(kept).error(), Error::busy);
+        EXPECT_EQ(heap_.try_free_sized(kept, 500).error(), Error::busy);
+        EXPECT_EQ(heap_.usable_size(kept).error(), Error::busy);
+        EXPECT_EQ(heap_.trim(), 0u);
+        EXPECT_EQ(heap_.age(), 0u);
+        EXPECT_GE(heap_.counters().live_blocks, 1u);
+        heap_.for_each_block([](const LiveBlock&) {
+            ADD_FAILURE() << "a block was shown";
+            return true;
+        });
+        EXPECT_EQ(heap_.validate().error(), Error::busy);
+        EXPECT_EQ(heap_.late_refusals(), 0u);
+        EXPECT_EQ(heap_.explain_fault(value_of(kept)).error(), Error::busy);
+        EXPECT_EQ(heap_.allocate_for(cpu, 10, heap_internal::Fill::none).error(), Error::busy);
+        EXPECT_EQ(heap_.try_free_for(cpu, kept).error(), Error::busy);
+        EXPECT_EQ(heap_.try_free_sized_for(cpu, kept, 500, 1).error(), Error::busy);
+        heap_.drain(cpu);
+        EXPECT_EQ(heap_.age_for(cpu), 0u);
+        EXPECT_EQ(heap_.trim_for(cpu), 0u);
+        EXPECT_EQ(front_.allocate(300000).error(), Error::busy);
+        try {
+            heap_.free(kept);
+            ADD_FAILURE() << "a block was freed";
+        } catch (const Panic& panic) {
+            EXPECT_EQ(panic.report.error, Error::busy);
+            EXPECT_EQ(panic.report.address, value_of(kept));
+        }
+        pages_.on_call = on_call;
+    };
+    heap_.free(heap_.allocate(3000000).value());
+    heap_.free(heap_.reallocate(heap_.allocate(9000).value(), 100000).value());
+    heap_.trim();
+    EXPECT_GT(entered, 5u);
+    // What one of them has begun is not entered through the other.
+    entered = 0;
+    front_.free(allocate(5000000));
+    EXPECT_GT(entered, 2u);
+    pages_.on_call = nullptr;
+    EXPECT_TRUE(heap_.try_free(kept).ok());
+}
+
+// Two threads are not one: who waits for a page source that another calls gets its block.
+TEST_P(HeapContexts, OthersWaitForWhoeverCallsThePageSource) {
+    void* block = nullptr;
+    std::thread other;
+    pages_.on_call = [&] {
+        if (other.joinable()) return;
+        other = std::thread([&] { block = heap_.allocate(100).value_or(nullptr); });
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        EXPECT_EQ(block, nullptr);
+    };
+    heap_.free(heap_.allocate(3000000).value());
+    other.join();
+    pages_.on_call = nullptr;
+    EXPECT_TRUE(heap_.try_free(block).ok());
+}
+
+TEST_P(HeapContexts, AQueueThatIsFullIsToldOfWithoutTheLock) {
+    std::vector<void*> blocks;
+    for (unsigned i = 0; i <= heap_internal::CpuPart::most_deferred; ++i)
+        blocks.push_back(allocate(100000));
+    heap_.lock_for_fork();
+    ContextCpus::in_thread = false;
+    for (unsigned i = 0; i + 1 < blocks.size(); ++i)
+        front_.free(blocks[i]);
+    try {
+        front_.free(blocks.back());
+        ADD_FAILURE() << "nothing was reported";
+    } catch (const Panic& panic) {
+        EXPECT_EQ(panic.report.error, Error::too_many);
+        EXPECT_EQ(panic.report.address, value_of(blocks.back()));
+    }
+    ContextCpus::in_thread = true;
+    heap_.unlock_after_fork();
+    front_.free(blocks.back());
 }
 
 TEST_P(HeapContexts, SeveralLargeBlocksWaitTogether) {

@@ -15,8 +15,13 @@ struct Panic {
     Report report;
 };
 
+// Tests' threads are its CPUs.
 class ThrowingPlatform final : public Platform {
   public:
+    uintptr_t caller() const override {
+        static thread_local char own;
+        return reinterpret_cast<uintptr_t>(&own);
+    }
     [[noreturn]] void panic(const Report& report) override { throw Panic{report}; }
 };
 

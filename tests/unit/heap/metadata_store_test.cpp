@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "support/host_page_source.hpp"
+#include "heap_fixture.hpp"
 
 namespace quire::heap_internal {
 namespace {
@@ -16,12 +16,13 @@ class MetadataStoreTest : public testing::Test {
     static constexpr size_t bytes = 8 * page_size;
 
     void SetUp() override {
-        account_.start(pages_);
+        account_.start(pages_, platform_);
         unsigned char* const base = account_.reserve(bytes, page_size);
         ASSERT_NE(base, nullptr);
         store_.start(base, bytes);
     }
 
+    test::ThrowingPlatform platform_;
     test::HostPageSource pages_;
     PageAccount account_;
     MetadataStore store_;
