@@ -356,7 +356,7 @@ class FormatPageTable final : public PageTable {
     void give_back(Frame first, unsigned level);
     // detail/table_reshape.hpp
     [[gnu::noinline]] Status plan_cut(const Session& session, Page end, const PageRange& pages);
-    [[gnu::always_inline]] void cut_ends(const Session& session, const PageRange& pages);
+    [[gnu::always_inline]] inline void cut_ends(const Session& session, const PageRange& pages);
     [[gnu::noinline]] void cut(const Session& session, Page end, const PageRange& pages);
     [[gnu::noinline]] Result<Entry> merged(const Entry* entries, unsigned level, Page first) const;
     [[gnu::noinline]] void replace_table(Entry& place, Entry leaf);
