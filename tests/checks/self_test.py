@@ -16,7 +16,8 @@ import toolchain
 CHECKS = pathlib.Path(__file__).resolve().parent
 TOOLS = toolchain.ROOT / "tools"
 
-# The smallest tree that every check accepts; a case changes or adds files.
+# The smallest tree that every check accepts; a case changes or adds files. (The check of the series'
+# interface gets the repository's own.)
 SOUND = {
     "sources.txt": "src/base/thing.cpp\nsrc/phys/frames.cpp\n",
     "include/quire/base/thing.hpp": """\
@@ -116,6 +117,16 @@ def header(*lines):
 FRAMES = "src/phys/frames.cpp"
 KEEP = "int frames(int value) { return thing(value) * 2; }"
 FREESTANDING = [CHECKS / "freestanding.py", "--machine"]
+SERIES_HEADER = "include/quire/series.h"
+SERIES = [CHECKS / "series.py", "--compiler", "Clang", "--choices", "1"]
+
+
+def in_place(name, old, new):
+    """A file of this repository with one place changed."""
+    text = (toolchain.ROOT / name).read_text()
+    assert text.count(old) >= 1, f"{name} has no {old}"
+    return {name: text.replace(old, new, 1)}
+
 
 # (name, command, changed files, a word that the failure must hold)
 CASES = [
@@ -282,6 +293,38 @@ CASES = [
         "resolves nothing",
     ),
     (
+        "series: a function that nothing defines",
+        SERIES,
+        in_place(SERIES_HEADER, "int series_validate(void);", "int series_validates(void);"),
+        "nothing defines series_validates",
+    ),
+    (
+        "series: a header that is no C",
+        SERIES,
+        in_place(SERIES_HEADER, "int series_validate(void);", "int series_validate(bool = true);"),
+        "series.h as c11",
+    ),
+    (
+        "series: an instruction that changes whether interrupts are on",
+        SERIES,
+        in_place(
+            "src/series/outcome.cpp",
+            "    high_.store(",
+            '    asm volatile("sti");\n    high_.store(',
+        ),
+        "sti",
+    ),
+    (
+        "series: a contradiction that is accepted",
+        SERIES,
+        in_place(
+            "src/series/choices.hpp",
+            '"QUIRE_SERIES_DIRECTORIES: 1 to 1024"',
+            '"DIRECTORIES: 1 to 1024"',
+        ),
+        "accepts",
+    ),
+    (
         "text: no licence line",
         [CHECKS / "text.py"],
         {FRAMES: '#include "quire/phys/frames.hpp"\n'},
@@ -382,6 +425,9 @@ def write_tree(folder, changes):
 def run_check(command, changes):
     with tempfile.TemporaryDirectory(prefix="quire-") as name:
         folder = pathlib.Path(name)
+        if command == SERIES:  # it looks at the one interface that there is
+            for part in ("include", "src", "tests/checks"):
+                shutil.copytree(toolchain.ROOT / part, folder / part)
         write_tree(folder, changes)
         result = subprocess.run(
             [*map(str, command), "--root", name], capture_output=True, text=True
@@ -411,13 +457,16 @@ def main():
     parser.add_argument(
         "--all", action="store_true", help="also the checks that need clang-format and clang-tidy"
     )
+    parser.add_argument("--rest", action="store_true", help="these alone, in place of the others")
     options = parser.parse_args()
+    wanted = {False: not options.rest, True: options.all or options.rest}
     cases = [
         case
         for case in CASES
-        if options.only in case[0] and (options.all or not case[0].startswith(("format", "lint")))
+        if options.only in case[0] and wanted[case[0].startswith(("format", "lint"))]
     ]
-    commands = {str(c[1]): c[1] for c in cases}
+    # That the repository's own tree passes, the check of the series' interface says by itself.
+    commands = {str(c[1]): c[1] for c in cases if c[1] != SERIES}
     tally = toolchain.Tally()
     tally.case(mutant_cases.problems())
     for problems in toolchain.parallel(good_case, list(commands.values())):

@@ -74,7 +74,7 @@ def symbols(objects, kinds):
     return {line[2] for line in lines if line[1] in kinds}
 
 
-def check(root, folder, name, c, cxx, tally):
+def check(root, folder, name, c, cxx, choices_to_try, tally):
     use = root / "tests" / "checks" / "series_api.h"
     users = []
     for language, command, standard in (("c", c, "c11"), ("c++", cxx, "c++17")):
@@ -86,7 +86,7 @@ def check(root, folder, name, c, cxx, tally):
         users.append(product)
 
     objects = []
-    for number, choices in enumerate(CHOICES):
+    for number, choices in enumerate(CHOICES[:choices_to_try]):
         problems = []
         for source in sorted((root / "src" / "series").glob("*.cpp")):
             product = folder / f"{name}-{number}-{source.stem}.o"
@@ -122,11 +122,17 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=pathlib.Path, default=toolchain.ROOT)
-    root = parser.parse_args().root.resolve()
+    parser.add_argument("--compiler", choices=["Clang", "GCC"], help="only this one")
+    parser.add_argument(
+        "--choices", type=int, default=len(CHOICES), metavar="N", help="only the first N of them"
+    )
+    options = parser.parse_args()
+    root = options.root.resolve()
     tally = toolchain.Tally()
     with tempfile.TemporaryDirectory() as folder:
         for name, (c, cxx) in compilers().items():
-            check(root, pathlib.Path(folder), name, c, cxx, tally)
+            if options.compiler in (None, name):
+                check(root, pathlib.Path(folder), name, c, cxx, options.choices, tally)
     return tally.finish()
 
 
