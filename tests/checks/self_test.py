@@ -16,8 +16,8 @@ import toolchain
 CHECKS = pathlib.Path(__file__).resolve().parent
 TOOLS = toolchain.ROOT / "tools"
 
-# The smallest tree that every check accepts; a case changes or adds files. (The check of the series'
-# interface gets the repository's own.)
+# The smallest tree that every check accepts; a case changes or adds files. (The series' check gets
+# the repository's own interface.)
 SOUND = {
     "sources.txt": "src/base/thing.cpp\nsrc/phys/frames.cpp\n",
     "include/quire/base/thing.hpp": """\
