@@ -61,12 +61,21 @@ QUIRE_EXPORT void* memalign(size_t alignment, size_t bytes) noexcept {
     return hosted::allocate_aligned(bytes, size_t{1} << quire::log2_ceil(alignment));
 }
 
-QUIRE_EXPORT int posix_memalign(void** block, size_t alignment, size_t bytes) noexcept {
-    if (!quire::is_power_of_two(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
+// What is not at hand. errno stays what it is.
+[[gnu::noinline]] static int posix_memalign_slowly(void** block, size_t alignment, size_t bytes) {
     const int before = errno;
-    void* const found = hosted::allocate_aligned(bytes, alignment);
+    void* const found = hosted::allocate_aligned_slowly(bytes, alignment);
     errno = before;
     if (found == nullptr) return ENOMEM;
+    *block = found;
+    return 0;
+}
+
+QUIRE_EXPORT int posix_memalign(void** block, size_t alignment, size_t bytes) noexcept {
+    if (!quire::is_power_of_two(alignment) || alignment % sizeof(void*) != 0) return EINVAL;
+    void* const found = hosted::blocks_at_hand.allocate_aligned(bytes, alignment);
+    if (found == nullptr) [[unlikely]]
+        return posix_memalign_slowly(block, alignment, bytes);
     *block = found;
     return 0;
 }

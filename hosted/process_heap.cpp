@@ -246,12 +246,7 @@ void* allocate_slowly(size_t bytes) {
     return allocate_from_heap(bytes);
 }
 
-void* allocate_aligned(size_t bytes, size_t alignment) {
-    // The class of the next whole multiple of the alignment is one, and so are its cells' places.
-    if (is_power_of_two(alignment) && alignment <= page_size && bytes <= largest_cell) {
-        const size_t multiple = (max(bytes, size_t{1}) + alignment - 1) & ~(alignment - 1);
-        if (void* const block = blocks_at_hand.allocate_cell(bytes, multiple)) return block;
-    }
+void* allocate_aligned_slowly(size_t bytes, size_t alignment) {
     introduce();
     return block_or_errno(
         heap.allocate_aligned_for(blocks_at_hand, bytes, alignment, heap_internal::Fill::none));

@@ -17,7 +17,7 @@ extern constinit thread_local heap_internal::CpuBlocks blocks_at_hand;
 // Null and errno ENOMEM when there is no memory, or EINVAL for an alignment that is no power of
 // two.
 void* allocate_slowly(size_t bytes);
-void* allocate_aligned(size_t bytes, size_t alignment);
+void* allocate_aligned_slowly(size_t bytes, size_t alignment);
 void* allocate_zeroed(size_t bytes);
 // A bad pointer is reported on the standard error stream, and ends the process.
 void free_slowly(void* block);
@@ -39,6 +39,14 @@ Usage usage();
     void* const block = blocks_at_hand.allocate(bytes);
     if (__builtin_expect(block != nullptr, 1)) return block;
     return allocate_slowly(bytes);
+}
+
+[[gnu::always_inline]] inline void* allocate_aligned(size_t bytes, size_t alignment) {
+    if (__builtin_expect(is_power_of_two(alignment), 1)) {
+        void* const block = blocks_at_hand.allocate_aligned(bytes, alignment);
+        if (__builtin_expect(block != nullptr, 1)) return block;
+    }
+    return allocate_aligned_slowly(bytes, alignment);
 }
 
 [[gnu::always_inline]] inline void free(void* block) {

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "quire/base/atomic.hpp"
+#include "quire/base/bits.hpp"
+#include "quire/base/traits.hpp"
 #include "quire/heap/canary.hpp"
 #include "quire/heap/poison.hpp"
 #include "quire/heap/size_class.hpp"
@@ -59,6 +61,13 @@ class CpuBlocks {
     [[gnu::always_inline]] void* allocate(size_t bytes) {
         if (bytes >= quick_end_) return nullptr;
         return take(bin_at(quick_bins.of_granules[(bytes + granule - 1) / granule]), bytes);
+    }
+    // `alignment`: a power of two. The class of the next whole multiple of it is one, and so are
+    // the places of its cells.
+    [[gnu::always_inline]] void* allocate_aligned(size_t bytes, size_t alignment) {
+        if (bytes >= quick_end_ || alignment > page_size) return nullptr;
+        const size_t room = (max(bytes, size_t{1}) + alignment - 1) & ~(alignment - 1);
+        return take(bin_at(quick_bins.of_granules[(room + granule - 1) / granule]), bytes);
     }
     [[gnu::always_inline]] bool free(void* block) {
         const Cell cell = find(block);
@@ -132,13 +141,11 @@ class CpuBlocks {
     }
 
     // As allocate, for all that lies in spans; null also when there is nothing at hand.
-    void* allocate_cell(size_t bytes) { return allocate_cell(bytes, bytes); }
-    // The same for so many bytes in a cell that would hold `room`.
-    void* allocate_cell(size_t bytes, size_t room) {
+    void* allocate_cell(size_t bytes) {
         if (quick_end_ == 0) return nullptr;
-        if (room > largest_medium) return nullptr;
-        const unsigned larger = room > largest_cell ? guarded_classes : 0;
-        Bin& bin = bins_[class_for(room) + larger + 1];
+        if (bytes > largest_medium) return nullptr;
+        const unsigned larger = bytes > largest_cell ? guarded_classes : 0;
+        Bin& bin = bins_[class_for(bytes) + larger + 1];
         if (bin.top == bin.begin && !turn_to_full(bin)) return nullptr;
         return take(bin, bytes);
     }
