@@ -2,6 +2,7 @@
 #include "faults.hpp"
 
 #include "console.hpp"
+#include "heap.hpp"
 #include "machine.hpp"
 
 namespace kernel {
@@ -108,9 +109,14 @@ TouchOutcome touch(uintptr_t address, Touch how) {
 }
 
 void show_fault(const quire::FaultReport& report) {
-    char buffer[1024];
+    char buffer[1536];
     quire::TextWriter text(buffer);
     write(text, report);
+    const auto cause = explain_heap_fault(report.fault.address.value());
+    if (cause.ok()) {
+        write(text, *cause);
+        text.put('\n');
+    }
     bool at_start = true;
     for (const char* at = text.text(); *at != '\0'; ++at) {
         if (at_start) print(" ");

@@ -163,8 +163,8 @@ void kernel_main(uint32_t magic, uintptr_t information) {
     const auto started = machine::start_memory(memory_map, options.reach, platform());
     if (!started.ok()) stop_for("the memory managers cannot start", started.failure());
     quire::KernelMemory& memory = **started;
-    handle_faults_with(memory.space());
     start_heap(memory);
+    handle_faults_with(memory.space());
     show_start(memory);
     bool well = start_cpus(memory, options.cpus);
     show_heading("Where the firmware's usable memory went");

@@ -264,16 +264,18 @@ void run_monitor(quire::KernelMemory& memory) {
     print("\nThis is the monitor: 'help' lists its commands, 'quit' ends the machine.\n");
     for (;;) {
         editor.begin("quire> ");
-        heap().age();  // idle from here on: what two lines did not want goes back
+        start_heap_ticks();  // idle from here on
         LineEditor::Event event = LineEditor::Event::none;
         while (event == LineEditor::Event::none) {
             const int input = machine::read_input();
             if (input < 0) {
                 machine::wait_for_input();
+                tend_heap();
                 continue;
             }
             event = editor.feed(static_cast<char>(input));
         }
+        machine::stop_ticks();
         if (event == LineEditor::Event::line && carry_out(memory, editor.line()) == Next::end)
             return;
     }

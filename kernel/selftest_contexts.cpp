@@ -6,6 +6,7 @@
 
 #include "console.hpp"
 #include "cpus.hpp"
+#include "faults.hpp"
 #include "heap.hpp"
 #include "machine.hpp"
 #include "platform.hpp"
@@ -13,6 +14,7 @@
 #include "quire/heap/region_page_source.hpp"
 #include "random.hpp"
 #include "selftest.hpp"
+#include "words.hpp"
 
 namespace kernel {
 namespace {
@@ -67,6 +69,7 @@ constinit Work work;
 void tick(void*) {
     InHandler& here = work.handler;
     ++here.ticks;
+    heap().sample_next();
     // What may have to wait is refused here.
     const auto refused = heap().allocate(64);
     here.right = here.right && !refused.ok() && refused.error() == Error::busy;
@@ -170,7 +173,47 @@ bool page_sources_do_not_come_back(KernelMemory&) {
     return heap().try_free(*region).ok() && right;
 }
 
+void note_tick(void* ticked) {
+    heap().sample_next();
+    static_cast<Atomic<bool>*>(ticked)->store(true);
+}
+
+// Where there is a timer, its handler chooses the next block.
+void wait_for_tick(void* ticked) {
+    for (int i = 0; i < 10000000 && !static_cast<Atomic<bool>*>(ticked)->load(); ++i)
+        cpu_relax();
+}
+
+bool says(const Result<Report>& report, const char* what, const unsigned char* block) {
+    return report.ok() && same_text(report->what, what) &&
+           report->block == reinterpret_cast<uintptr_t>(block);
+}
+
+bool ticks_sample_blocks(KernelMemory&) {
+    Atomic<bool> ticked{false};
+    machine::start_ticks(hertz, note_tick, &ticked);
+    machine::with_interrupts(wait_for_tick, &ticked);
+    machine::stop_ticks();
+    if (!ticked.load()) heap().sample_next();
+    const auto block = heap().allocate(100);
+    if (!block.ok()) return false;
+    auto* const bytes = static_cast<unsigned char*>(*block);
+    __builtin_memset(bytes, 0x5A, 100);
+    const auto inside = reinterpret_cast<uintptr_t>(bytes);
+    const uintptr_t behind = (inside & ~uintptr_t{page_size - 1}) + page_size;
+    bool right = !touch(behind, Touch::load).done &&
+                 says(explain_heap_fault(behind), "heap: memory behind a block was used", bytes);
+    right = heap().try_free(bytes).ok() && right && !touch(inside, Touch::store).done;
+    const Result<Report> after = explain_heap_fault(inside);
+    right = right && says(after, "heap: a block was used after it was freed", bytes);
+    if (after.ok()) {
+        print("# %s; it was of %u bytes\n", after->what, static_cast<unsigned>(after->block_bytes));
+    }
+    return right;
+}
+
 constexpr SelfTest tests[] = {
+    {"a block that a tick had sampled is caught beside and after its life", ticks_sample_blocks},
     {"a page source that calls its heap back is refused", page_sources_do_not_come_back},
     {"handlers allocate and free while threads do", handlers_share_the_heap},
 };

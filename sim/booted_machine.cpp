@@ -127,6 +127,7 @@ Status BootedMachine::start(const MemoryMap& map, Platform& platform) {
                                   fixed_mapping(guard), fixed_mapping(stack)};
     HeapOptions heap;
     heap.arena_bytes = shape_.heap_arena_bytes;
+    heap.sample_interval = shape_.heap_sample_interval;
     const KernelParts parts{map, layout_, fixed, platform, invalidator_, heap};
     const X86_32 format(quire::X86Features{shape_.large_pages, true, true});
     const BootWindow<X86_32> window{PageRange(page_of(VirtualAddress(boot_window)), PageCount(16)),

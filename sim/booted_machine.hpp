@@ -39,6 +39,7 @@ struct BootedShape {
     // How much of RAM the direct map can show.
     uint64_t direct_map_bytes = 64 << 20;
     size_t heap_arena_bytes = 4 << 20;
+    uint32_t heap_sample_interval = 0;
     bool large_pages = true;
     size_t tlb_capacity = 4096;
 };

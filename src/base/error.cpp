@@ -48,7 +48,7 @@ const char* to_string(Error error) {
         case Error::guard_hit:
             return "the address lies in a guard";
         case Error::busy:
-            return "an earlier change of the same range is not finished";
+            return "something there is under way and must finish first";
         case Error::bad_boot_information:
             return "the boot information contradicts its own format";
         case Error::truncated:

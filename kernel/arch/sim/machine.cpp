@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "../../console.hpp"
+#include "../../heap.hpp"
 #include "boot_information.hpp"
 #include "quire/paging/x86_32.hpp"
 #include "sim/booted_machine.hpp"
@@ -26,7 +27,8 @@ quire::sim::BootedShape shape_for(const sim_machine::Arguments& arguments) {
     quire::sim::BootedShape shape;
     shape.memory_bytes = arguments.memory_bytes;
     shape.direct_map_bytes = uint64_t{512} << 20;
-    shape.heap_arena_bytes = quire::HeapOptions().arena_bytes;
+    shape.heap_arena_bytes = heap_options.arena_bytes;
+    shape.heap_sample_interval = heap_options.sample_interval;
     if (arguments.access == "recursive") shape.reach = quire::TableReach::recursive;
     if (arguments.access == "window") shape.reach = quire::TableReach::window;
     return shape;

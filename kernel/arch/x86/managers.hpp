@@ -2,6 +2,7 @@
 // The three ways to assemble the memory managers on a page-table format, of which one is used.
 #pragma once
 
+#include "../../heap.hpp"
 #include "../../machine.hpp"
 #include "boot_window.hpp"
 #include "isa.hpp"
@@ -101,7 +102,7 @@ quire::Result<quire::KernelMemory*> Managers<Format, Cpu>::start(
     quire::Platform& platform, quire::TlbInvalidator& tlb, const Format& format,
     typename Format::Entry* window_entries) {
     const FixedMappings fixed = fixed_mappings();
-    const quire::KernelParts parts{map, layout, fixed.list, platform, tlb, {}};
+    const quire::KernelParts parts{map, layout, fixed.list, platform, tlb, heap_options};
     switch (reach) {
         case quire::TableReach::direct:
             return start_one(direct_, parts, format, window_entries);
