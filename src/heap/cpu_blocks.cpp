@@ -36,7 +36,7 @@ void* CpuBlocks::allocate_watched(size_t bytes) {
     return take_watched(bin_at(quick_bins.of_granules[bytes / granule + 1]), bytes);
 }
 
-bool CpuBlocks::free_watched(void* block) {
+bool CpuBlocks::put_if_intact(void* block) {
     const Cell cell = find_cell(block, watched_slots_);
     if (cell.bin == nullptr) return false;
     Bin& bin = *cell.bin;

@@ -66,28 +66,35 @@ LargeBlock* HeapCore::find_large(size_t bytes, size_t alignment, size_t headroom
     return large;
 }
 
+[[gnu::always_inline]] inline void* HeapCore::give_out(LargeBlock& large, size_t bytes) {
+    large.requested = bytes;
+    large_.insert(large);
+    const size_t kept = kept_bytes(bytes, large.committed);
+    write_canary(large.base, kept, large.committed);
+    ++live_blocks_;
+    ++allocations_;
+    live_bytes_ += kept;
+    usable_bytes_ += large.committed;
+    return large.base;
+}
+
+// One that was kept; null when there is none of the size.
+void* HeapCore::take_kept(size_t bytes) {
+    LargeBlock* const large = kept_.take(pages_bytes(bytes));
+    fresh_ = large == nullptr;
+    return large == nullptr ? nullptr : give_out(*large, bytes);
+}
+
 // Null when out of memory.
 void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) {
     if (bytes > SIZE_MAX / 2) return nullptr;
     const bool any = alignment <= page_size && headroom == 0;
-    LargeBlock* large = any ? kept_.take(pages_bytes(bytes)) : nullptr;
-    fresh_ = large == nullptr;
-    if (fresh_) large = find_large(bytes, alignment, headroom);
-    if (large == nullptr) return nullptr;
-    large->requested = bytes;
-    large_.insert(*large);
-    const size_t kept = kept_bytes(bytes, large->committed);
-    write_canary(large->base, kept, large->committed);
-    ++live_blocks_;
-    ++allocations_;
-    live_bytes_ += kept;
-    usable_bytes_ += large->committed;
-    return large->base;
-}
-
-// A heap that watches for mistakes lets the range go, so that whoever still uses it faults.
-bool HeapCore::may_keep(const LargeBlock& large) const {
-    return !watches_slack() && kept_.has_room() && large.committed <= options_.cached_bytes / 2;
+    if (any) {
+        if (void* const kept = take_kept(bytes)) return kept;
+    }
+    fresh_ = true;
+    LargeBlock* const large = find_large(bytes, alignment, headroom);
+    return large == nullptr ? nullptr : give_out(*large, bytes);
 }
 
 // False when there is nothing, or the page source refuses.
@@ -105,30 +112,38 @@ void HeapCore::remember_freed(const void* base) {
     next_remembered_ = (next_remembered_ + 1) % remembered_frees;
 }
 
+// A live block becomes one that is not, and that nothing of the page source's was done about yet.
+void HeapCore::take_back(LargeBlock& large) {
+    large_.remove(large);
+    remember_freed(large.base);
+    --live_blocks_;
+    ++frees_;
+    live_bytes_ -= kept_bytes(large.requested, large.committed);
+    usable_bytes_ -= large.committed;
+}
+
+// The range waits for the next block; there must be room.
+void HeapCore::keep_large(LargeBlock& large) {
+    take_back(large);
+    large.freed_at = tick_;
+    kept_.put(large);
+    while (kept_.exceeds(options_.cached_bytes) && give_back_kept()) {
+    }
+}
+
 // Flat, since a page source has a long way to go below.
 [[gnu::flatten]] Status HeapCore::free_large(const Block& block) {
     LargeBlock& large = *block.large;
-    const bool keep = may_keep(large);
-    const bool later = !keep && pages_.closed();
-    if (!keep && !later && !pages_.release(large.base, large.reserved, large.committed)) {
+    if (may_keep(large)) {
+        keep_large(large);
+        return {};
+    }
+    const bool later = pages_.closed();
+    if (!later && !pages_.release(large.base, large.reserved, large.committed)) {
         return pages_.failure();
     }
-    large_.remove(large);
-    if (keep) {
-        large.freed_at = tick_;
-        kept_.put(large);
-    } else if (later) {
-        retire(large);
-    } else {
-        free_large_record(large);
-    }
-    remember_freed(block.start);
-    --live_blocks_;
-    ++frees_;
-    live_bytes_ -= block.requested;
-    usable_bytes_ -= block.capacity;
-    while (kept_.exceeds(options_.cached_bytes) && give_back_kept()) {
-    }
+    take_back(large);
+    later ? retire(large) : free_large_record(large);
     return {};
 }
 

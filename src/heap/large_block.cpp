@@ -42,7 +42,7 @@ void LargeIndex::insert(LargeBlock& block) {
         }
     }
     *below = *above = nullptr;
-    *place = &block;
+    *place = last_ = &block;
     ++size_;
 }
 
@@ -65,6 +65,7 @@ void LargeIndex::remove(LargeBlock& block) {
         }
     }
     *place = left != nullptr ? left : right;
+    if (last_ == &block) last_ = nullptr;
     --size_;
 }
 
@@ -112,11 +113,6 @@ bool LargeIndex::consistent() const {
     return count == size_;
 }
 
-void LargeCache::put(LargeBlock& block) {
-    kept_[count_++] = &block;
-    bytes_ += block.committed;
-}
-
 void LargeCache::remove(unsigned index) {
     bytes_ -= kept_[index]->committed;
     --count_;
@@ -124,8 +120,7 @@ void LargeCache::remove(unsigned index) {
         kept_[index] = kept_[index + 1];
 }
 
-LargeBlock* LargeCache::take(size_t bytes) {
-    // The one freed last is the likeliest to be in the CPU's caches.
+LargeBlock* LargeCache::take_older(size_t bytes) {
     for (unsigned index = count_; index-- > 0;) {
         LargeBlock* const block = kept_[index];
         if (!fits(bytes, block->committed)) continue;

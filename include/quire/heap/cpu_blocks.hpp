@@ -104,7 +104,7 @@ class CpuBlocks {
 
     // The same for heaps that watch what lies behind a block; every request has a byte to watch.
     void* allocate_watched(size_t bytes);
-    bool free_watched(void* block);
+    bool free_watched(void* block) { return watched_slots_ != 0 && put_if_intact(block); }
     // The fast paths where free cells are filled besides, for small blocks that leave up to two
     // words of a cell.
     [[gnu::always_inline]] void* allocate_poisoned(size_t bytes) {
@@ -214,6 +214,7 @@ class CpuBlocks {
     // A cell for so many bytes, which leave at least one of it. Null, and nothing changed, when
     // there is none, or it was written to while it was free.
     [[gnu::noinline]] void* take_watched(Bin& bin, size_t bytes);
+    bool put_if_intact(void* block);
     // A block that leaves so many bytes of its cell, found intact.
     void put_watched(Bin& bin, unsigned char* block, uintptr_t state, size_t slack);
     // Where the slack of a cell is kept whose state has no room for it. `cell`: its number.

@@ -181,7 +181,11 @@ class BasicHeap {
     // For those who keep blocks at hand (per_cpu_heap.hpp): what their fast paths did not do. The
     // caller owns `cpu`, and nobody else touches it meanwhile.
     Result<void*> allocate_for(heap_internal::CpuBlocks& cpu, size_t bytes, Fill fill) {
-        return allocate_aligned_for(cpu, bytes, core_.natural_alignment(bytes), fill);
+        const Entry entry(*this);
+        if (!entry.ok()) return Failure{Error::busy, bytes};
+        void* const kept = fill == Fill::none ? core_.allocate_kept(bytes) : nullptr;
+        if (kept != nullptr) return kept;
+        return core_.allocate_for(cpu, bytes, core_.natural_alignment(bytes), fill);
     }
     Result<void*> allocate_aligned_for(heap_internal::CpuBlocks& cpu, size_t bytes,
                                        size_t alignment, Fill fill) {
@@ -231,6 +235,7 @@ class BasicHeap {
         if (block == nullptr) return {};
         const Entry entry(*this);
         if (!entry.ok()) return Failure{Error::busy, reinterpret_cast<uintptr_t>(block)};
+        if (core_.free_to_kept(block)) return {};
         return core_.free_for(cpu, block);
     }
     Status try_free_sized_for(heap_internal::CpuBlocks& cpu, void* block, size_t bytes,

@@ -67,6 +67,18 @@ class HeapCore {
     // For CPUs that keep blocks at hand; see per_cpu_heap.hpp. What lies with them counts as live
     // here.
     //
+    // The shortest way for large blocks that come and go: one of those kept, with anything in it,
+    // and the one given out last, back among them. Null, or false, when it takes a longer one.
+    void* allocate_kept(size_t bytes) {
+        if (bytes <= largest_medium || options_.sample_interval != 0) return nullptr;
+        return take_kept(bytes);
+    }
+    bool free_to_kept(void* block) {
+        LargeBlock* const large = large_.last();
+        if (large == nullptr || large->base != block || !may_keep(*large)) return false;
+        keep_large(*large);
+        return true;
+    }
     // A block whose class has run out at hand: refills its array.
     Result<void*> allocate_for(CpuBlocks& cpu, size_t bytes, size_t alignment, Fill fill);
     // A block that the fast path did not take: makes room in the array of its class.
@@ -249,7 +261,14 @@ class HeapCore {
     MetadataStore* store_with_room();
     void undo_reserve_large(unsigned char* base, size_t reserved, size_t committed);
     void free_large_record(LargeBlock& large);
-    bool may_keep(const LargeBlock& large) const;
+    void* give_out(LargeBlock& large, size_t bytes);
+    void* take_kept(size_t bytes);
+    void take_back(LargeBlock& large);
+    void keep_large(LargeBlock& large);
+    // A heap that watches for mistakes lets the range go, so that whoever still uses it faults.
+    bool may_keep(const LargeBlock& large) const {
+        return !watches_slack() && kept_.has_room() && large.committed <= options_.cached_bytes / 2;
+    }
     bool give_back_kept();
     Status free_large(const Block& block);
     bool resize_large(const Block& block, size_t bytes);

@@ -35,12 +35,16 @@ class LargeIndex {
     LargeBlock* first() const;
     LargeBlock* after(const LargeBlock& block) const;
 
+    // The block that was inserted last, or null when it has been removed since. O(1).
+    LargeBlock* last() const { return last_; }
+
     size_t size() const { return size_; }
     // False when the order is broken or the number of blocks is another. O(n log n).
     bool consistent() const;
 
   private:
     LargeBlock* root_ = nullptr;
+    LargeBlock* last_ = nullptr;
     size_t size_ = 0;
 };
 
@@ -55,10 +59,18 @@ class LargeCache {
     bool has_room() const { return count_ <= most; }
     // There must be room: one more than `most`, so that a surplus can go back after the new one
     // came.
-    void put(LargeBlock& block);
+    void put(LargeBlock& block) {
+        kept_[count_++] = &block;
+        bytes_ += block.committed;
+    }
     // One that holds `bytes` (whole pages) and wastes at most an eighth, taken out; null when there
-    // is none.
-    LargeBlock* take(size_t bytes);
+    // is none. The one freed last is the likeliest to be in the CPU's caches.
+    LargeBlock* take(size_t bytes) {
+        if (count_ == 0 || !fits(bytes, kept_[count_ - 1]->committed)) return take_older(bytes);
+        LargeBlock* const newest = kept_[--count_];
+        bytes_ -= newest->committed;
+        return newest;
+    }
     LargeBlock* oldest() const { return count_ == 0 ? nullptr : kept_[0]; }
     void drop_oldest() { remove(0); }
     bool exceeds(size_t limit) const { return count_ > most || bytes_ > limit; }
@@ -71,6 +83,7 @@ class LargeCache {
     }
 
   private:
+    LargeBlock* take_older(size_t bytes);
     void remove(unsigned index);
 
     LargeBlock* kept_[most + 1] = {};  // oldest first

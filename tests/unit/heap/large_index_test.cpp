@@ -37,6 +37,19 @@ TEST(LargeIndex, FindsTheBlockThatHoldsAnAddress) {
     EXPECT_EQ(index.find(at_page(14)), &high);
 }
 
+TEST(LargeIndex, TheLastIsTheOneThatCameLastWhileItIsThere) {
+    LargeIndex index;
+    LargeBlock low = block_at(10, 4), high = block_at(14, 2);
+    EXPECT_EQ(index.last(), nullptr);
+    index.insert(high);
+    index.insert(low);
+    EXPECT_EQ(index.last(), &low);
+    index.remove(high);
+    EXPECT_EQ(index.last(), &low);
+    index.remove(low);
+    EXPECT_EQ(index.last(), nullptr);
+}
+
 TEST(LargeIndex, AgreesWithAMapWhateverComesAndGoes) {
     std::mt19937 random(11);
     LargeIndex index;

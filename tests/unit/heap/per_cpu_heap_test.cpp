@@ -447,6 +447,34 @@ TEST_F(PerCpuHeapTest, RangesOfLargeBlocksAreKeptForTheNext) {
     expect_misuse(first, Error::already_free);
 }
 
+TEST_F(PerCpuHeapTest, AKeptRangeTakesTheShortestWay) {
+    using heap_internal::Fill;
+    const size_t bytes = size_t{2} << 20;
+    HeapOptions options;
+    options.cached_bytes = 2 * bytes;
+    restart(options);
+    auto& cpu = slots_[0].value;
+    const auto again = [&](size_t wanted, Fill fill) {
+        return static_cast<unsigned char*>(heap_.allocate_for(cpu, wanted, fill).value());
+    };
+    unsigned char* const block = again(bytes, Fill::none);
+    block[bytes - 1] = 1;
+    heap_.free_for(cpu, block);
+    const size_t calls = pages_.calls();
+    EXPECT_EQ(heap_.try_free_for(cpu, block).error(), Error::already_free);
+    EXPECT_THROW(heap_.free_for(cpu, block), Panic);
+    EXPECT_EQ(again(bytes, Fill::none), block);
+    EXPECT_EQ(heap_.counters().live_bytes, bytes);
+    EXPECT_THROW(heap_.free_for(cpu, block + page_size), Panic);
+    heap_.free_for(cpu, block);
+    EXPECT_EQ(again(bytes - page_size, Fill::zero), block);
+    EXPECT_EQ(block[bytes - page_size - 1], 0);
+    EXPECT_EQ(*heap_.usable_size(block), bytes);
+    heap_.free_for(cpu, block);
+    EXPECT_EQ(pages_.calls(), calls);
+    EXPECT_TRUE(heap_.validate().ok());
+}
+
 TEST_F(PerCpuHeapTest, KeptRangesAreBounded) {
     HeapOptions options;
     options.arena_bytes = size_t{8} << 20;  // too small for medium blocks
