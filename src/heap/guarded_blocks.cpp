@@ -90,6 +90,10 @@ const unsigned char* GuardedBlocks::broken(const Block& block) {
     return nullptr;
 }
 
+bool GuardedBlocks::on_page_of(const Block& block, const void* address) {
+    return page_start(block.start) == page_start(static_cast<const unsigned char*>(address));
+}
+
 size_t GuardedBlocks::capacity_of(const Block& block) {
     return static_cast<size_t>(page_start(block.start) + page_size - block.start);
 }

@@ -2,6 +2,7 @@
 // What to say of a bad free.
 #include "quire/heap/canary.hpp"
 #include "quire/heap/heap_core.hpp"
+#include "quire/heap/poison.hpp"
 
 namespace quire::heap_internal {
 
@@ -30,13 +31,40 @@ const void* HeapCore::block_around(const void* address) const {
     return large == nullptr ? nullptr : large->base;
 }
 
-// What validate found.
+// Whether that is a byte of a free cell, and not as it was left when the cell was freed.
+bool HeapCore::is_written_free_byte(const void* address) const {
+    if (!options_.poison_freed) return false;
+    for (const Arena& arena : arenas()) {
+        const SpanRecord* const span = arena.contains(address) ? arena.span_at(address) : nullptr;
+        if (span == nullptr || span->kind != SlotKind::first) continue;
+        const auto* const at = static_cast<const unsigned char*>(address);
+        const unsigned cell = span->geometry().index_of(static_cast<size_t>(at - span->base));
+        return cell < span->touched && span->state(cell) < cell_live && *at != poison_byte;
+    }
+    return false;
+}
+
+// Whether what the books say of the block at the address can be believed.
+bool HeapCore::books_agree_at(const void* address) const {
+    for (const Arena& arena : arenas()) {
+        if (!arena.consistent()) return false;
+        const SpanRecord* const span = arena.contains(address) ? arena.span_at(address) : nullptr;
+        if (span != nullptr && !span->consistent()) return false;
+    }
+    if (!large_.consistent()) return false;
+    const LargeBlock* const large = large_.find(address);
+    return large == nullptr || large->consistent();
+}
+
+// What validate found: what it says of a block is looked at again, and otherwise it is the books
+// that are wrong.
 Report HeapCore::explain_corrupted(const Failure& failure) const {
     const void* const where = pointer_to(failure.where);
-    const void* const block = block_around(where);
-    if (block != nullptr) return explain(block, 0, failure);
-    for (const Arena& arena : arenas())
-        if (arena.contains(where)) return explain(nullptr, 0, failure);
+    if (books_agree_at(where)) {
+        const Result<Block> block = locate(block_around(where));
+        if (block.ok() && broken_byte(*block) != nullptr) return explain(block->start, 0, failure);
+        if (is_written_free_byte(where)) return explain(nullptr, 0, failure);
+    }
     return Report{.what = "heap: bookkeeping was overwritten",
                   .error = failure.error,
                   .address = failure.where,

@@ -51,15 +51,18 @@ Result<Report> HeapCore::explain_fault(uint64_t address) const {
                   .error = Error::corrupted,
                   .address = address,
                   .likely_cause = "its owner takes it for larger than it had asked for"};
-    const LargeBlock* const large = large_.find(at);
-    if (large != nullptr) {
-        report.block = reinterpret_cast<uintptr_t>(large->base);
-        report.block_bytes = large->requested;
+    if (!samples_.contains(at)) {
+        // The guard of a large block, or of a cell of whole pages.
+        const Result<Block> block = locate(block_around(at));
+        if (!block.ok()) return Failure{Error::foreign, address};
+        if (at < block->start + block->capacity) return Failure{Error::foreign, address};
+        report.block = reinterpret_cast<uintptr_t>(block->start);
+        report.block_bytes = block->requested;
         return report;
     }
-    if (!samples_.contains(at)) return Failure{Error::foreign, address};
     const GuardedBlocks::Block& block = samples_.nearest(at);
     if (block.start == nullptr) return Failure{Error::foreign, address};
+    if (block.live && GuardedBlocks::on_page_of(block, at)) return Failure{Error::foreign, address};
     report.block = reinterpret_cast<uintptr_t>(block.start);
     report.block_bytes = block.bytes;
     if (!block.live) {

@@ -64,9 +64,7 @@ Status HeapCore::validate_arena(const Arena& arena, Totals& totals) const {
 Status HeapCore::validate_large(Totals& totals) const {
     if (!large_.consistent()) return corrupted(&large_);
     for (const LargeBlock* large = large_.first(); large != nullptr; large = large_.after(*large)) {
-        if (large->requested > large->committed || large->committed >= large->reserved) {
-            return corrupted(large->base);
-        }
+        if (!large->consistent()) return corrupted(large->base);
         const size_t kept = kept_bytes(large->requested, large->committed);
         const unsigned char* broken = broken_beside_owner(large->base, kept, large->committed);
         if (broken != nullptr) return corrupted(broken);

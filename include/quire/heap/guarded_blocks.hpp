@@ -53,6 +53,8 @@ class GuardedBlocks {
     }
     // The first byte of the page, outside the block, that was overwritten; null when none was.
     static const unsigned char* broken(const Block& block);
+    // Whether the address lies on the page that the block has for itself.
+    static bool on_page_of(const Block& block, const void* address);
     // From the block's start to the end of its page.
     static size_t capacity_of(const Block& block);
 

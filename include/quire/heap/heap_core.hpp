@@ -221,6 +221,8 @@ class HeapCore {
     // The first byte that is not what it was made when the block was given out.
     static const unsigned char* broken_byte(const Block& block);
     const void* block_around(const void* address) const;
+    bool is_written_free_byte(const void* address) const;
+    bool books_agree_at(const void* address) const;
     void put_back_cell(SpanRecord& span, unsigned cell);
     void give_back_surplus();
     // Of an allocation that may have met a free block that was written to.

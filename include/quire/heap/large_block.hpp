@@ -17,6 +17,9 @@ struct LargeBlock {
     size_t committed;
     size_t reserved;
     uint32_t freed_at = 0;  // the heap's tick, while it is kept
+
+    // False when its sizes contradict one another.
+    bool consistent() const { return requested <= committed && committed < reserved; }
 };
 
 // The large blocks ordered by address. The nodes are the records themselves, so that nothing is

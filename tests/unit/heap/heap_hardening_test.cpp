@@ -329,6 +329,29 @@ TEST_F(SampleTest, AFaultBehindALargeBlockIsExplained) {
     ASSERT_TRUE(beyond.ok());
     EXPECT_STREQ(beyond->what, "heap: memory behind a block was used");
     EXPECT_EQ(beyond->block, value_of(block));
+    // Where the block has memory, it was not the heap's doing.
+    EXPECT_EQ(heap_.explain_fault(value_of(block + 100 * page_size - 1)).error(), Error::foreign);
+}
+
+TEST_F(SampleTest, AFaultInABlockThatLivesIsNotTheHeapsDoing) {
+    unsigned char* const block = allocate(100);
+    for (const unsigned char* at : {block, block + 99, page_of(block)})
+        EXPECT_EQ(heap_.explain_fault(value_of(at)).error(), Error::foreign);
+}
+
+TEST_F(HeapTest, AFaultBehindWholePagesIsExplained) {
+    start();
+    unsigned char* const block = allocate(2 * page_size);
+    const Result<Report> beyond = heap_.explain_fault(value_of(block + 2 * page_size + 7));
+    ASSERT_TRUE(beyond.ok());
+    EXPECT_STREQ(beyond->what, "heap: memory behind a block was used");
+    EXPECT_EQ(beyond->block, value_of(block));
+    EXPECT_EQ(beyond->block_bytes, 2 * page_size);
+    unsigned char* const small = allocate(100);
+    for (const unsigned char* at : {block, block + 2 * page_size - 1, small + 99, small + 5000})
+        EXPECT_EQ(heap_.explain_fault(value_of(at)).error(), Error::foreign);
+    heap_.free(block);
+    EXPECT_EQ(heap_.explain_fault(value_of(block + 2 * page_size)).error(), Error::foreign);
 }
 
 TEST_F(HeapTest, AboutOneInSoManyIsSampled) {

@@ -48,8 +48,14 @@ class HeapValidateTest : public HeapTest {
     void expect_corrupted(int line) {
         const Status status = heap_.validate();
         EXPECT_FALSE(status.ok()) << "line " << line;
-        if (!status.ok()) {
-            EXPECT_EQ(status.error(), Error::corrupted);
+        if (status.ok()) return;
+        EXPECT_EQ(status.error(), Error::corrupted);
+        // No block is blamed whose bytes are as they should be.
+        const Report report = report_of([&] { heap_.report_corrupted(status.failure()); });
+        if (report.has_values) {
+            EXPECT_NE(report.found, report.expected) << "line " << line;
+        } else {
+            EXPECT_STREQ(report.what, "heap: bookkeeping was overwritten") << "line " << line;
         }
     }
     // With `place` holding `wrong`, validate complains; with what it held before, it does not.

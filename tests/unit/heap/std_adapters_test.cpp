@@ -84,6 +84,11 @@ TEST_P(StdAdapters, ADeallocationOfAnotherSizeIsMisuse) {
     void* const aligned = resource.allocate(40, 256);
     EXPECT_TRUE(is_aligned(aligned, 256));
     resource.deallocate(aligned, 40, 256);
+    HeapAllocator<uint64_t> allocator(heap_);
+    uint64_t* const words = allocator.allocate(20);
+    // A deallocation must not throw, as this test's panic does.
+    EXPECT_DEATH(allocator.deallocate(words, 200), "Panic");
+    allocator.deallocate(words, 20);
 }
 
 TEST_P(StdAdapters, NoMemoryIsBadAlloc) {
@@ -92,6 +97,8 @@ TEST_P(StdAdapters, NoMemoryIsBadAlloc) {
     HeapAllocator<uint64_t> allocator(heap_);
     EXPECT_THROW(static_cast<void>(allocator.allocate(SIZE_MAX / 16)), std::bad_alloc);
     EXPECT_THROW(static_cast<void>(allocator.allocate(SIZE_MAX / 4)), std::bad_alloc);
+    // So many that their bytes, cut to a word, would be eight.
+    EXPECT_THROW(static_cast<void>(allocator.allocate(SIZE_MAX / 8 + 2)), std::bad_alloc);
 }
 
 TEST_P(StdAdapters, ContainersTakeAnAllocator) {
