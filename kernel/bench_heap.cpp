@@ -6,6 +6,7 @@
 
 #include "console.hpp"
 #include "guarded_cpu.hpp"
+#include "heap.hpp"
 #include "machine.hpp"
 #include "quire/heap/heap.hpp"
 #include "quire/heap/per_cpu_heap.hpp"
@@ -17,8 +18,9 @@ namespace {
 
 using namespace quire;
 
-constexpr unsigned rounds_shift = 12;
-constexpr uint32_t rounds = 1u << rounds_shift;
+constexpr unsigned rounds_shift = 12;      // as a power of two
+constexpr unsigned long_rounds_shift = 6;  // of steps that touch many pages
+constexpr size_t grown_bytes = size_t{256} << 10;
 constexpr uint32_t window = 64;
 constexpr uint32_t live_blocks = 1024;
 constexpr size_t region_bytes = size_t{4} << 20;
@@ -37,16 +39,17 @@ constinit void* blocks[live_blocks] = {};
 
 // Runs a step many times and prints its mean; it says whether it succeeded.
 template <class Step>
-void measure(const char* guard, const char* workload, Step step) {
+void measure(const char* guard, const char* workload, Step step, unsigned shift = rounds_shift) {
+    const uint32_t steps = 1u << shift;
     bool good = true;
-    for (uint32_t i = 0; i < live_blocks; ++i)
+    for (uint32_t i = 0; i < steps / 4; ++i)
         good = step(i) && good;
     const uint64_t start = machine::cycles();
-    for (uint32_t i = 0; i < rounds; ++i)
+    for (uint32_t i = 0; i < steps; ++i)
         good = step(i) && good;
     const uint64_t spent = machine::cycles() - start;
     print("  %-24s %-16s %8llu%s\n", guard, workload,
-          static_cast<unsigned long long>(spent >> rounds_shift), good ? "" : "  FAILED");
+          static_cast<unsigned long long>(spent >> shift), good ? "" : "  FAILED");
 }
 
 // 16 to 1023 bytes, as many of 16 to 31 as of 512 to 1023.
@@ -74,6 +77,13 @@ void run(const char* guard, AnyHeap& heap) {
             return allocate(heap, block, pair.bytes) && heap.try_free(block).ok();
         });
     }
+    const auto grow = [&](uint32_t) {
+        void* block = nullptr;
+        if (!allocate(heap, block, grown_bytes)) return false;
+        const Result<void*> grown = heap.reallocate(block, 2 * grown_bytes);
+        return heap.try_free(grown.value_or(block)).ok() && grown.ok();
+    };
+    measure(guard, "grow 262144", grow, long_rounds_shift);
     bool good = true;
     const auto replace = [&](void*& block, size_t bytes) {
         return heap.try_free(block).ok() && allocate(heap, block, bytes);
@@ -139,8 +149,9 @@ void bench_heap(quire::KernelMemory& memory) {
         print("this CPU has no cycle counter\n");
         return;
     }
-    print("  a block allocated and one freed (mean of %u)     cycles\n", rounds);
-    run("the kernel's own", memory.heap());
+    print("  a block allocated and one freed (mean)           cycles\n");
+    run("the kernel's own", heap());
+    run("nothing in front", memory.heap());
     run_at_hand<SingleCpu>(memory, "at hand");
     run_at_hand<GuardedCpu>(memory, "at hand, guarded");
     run_with<NoLock>(memory, "no guard");
