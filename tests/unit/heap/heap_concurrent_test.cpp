@@ -8,6 +8,7 @@
 
 #include "heap_fixture.hpp"
 #include "quire/heap/per_cpu_heap.hpp"
+#include "quire/heap/tagged_heap.hpp"
 
 namespace quire::test {
 namespace {
@@ -74,6 +75,51 @@ TEST(HeapConcurrent, SeveralThreadsExchangeBlocks) {
     heap.stop();
     EXPECT_EQ(pages.reserved_bytes(), 0u);
     EXPECT_EQ(pages.breaches(), 0u);
+}
+
+// Tags, records and sum agree whenever they are looked at, in the middle of others' calls.
+TEST(TaggedHeapConcurrent, TheSumOfTagsIsTheUseWhileOthersAllocate) {
+    HostPageSource pages;
+    HostPageSource record_pages;
+    ThrowingPlatform platform;
+    BasicHeap<std::mutex> heap;
+    TaggedHeap<BasicHeap<std::mutex>, std::mutex> tagged(heap);
+    ASSERT_TRUE(heap.start(pages, platform).ok());
+    ASSERT_TRUE(tagged.start(record_pages, 1000).ok());
+    HeapTag tags[] = {HeapTag("files"), HeapTag("nets"), HeapTag("rest")};
+    std::atomic<unsigned> mistakes{0};
+    const auto work = [&](uint32_t random) {
+        std::vector<void*> blocks;
+        for (unsigned round = 0; round < 10000; ++round) {
+            random = random * 1664525 + 1013904223;
+            const unsigned pick = random >> 8;
+            HeapTag& tag = tags[pick % 3];
+            if (blocks.size() < 2 || (blocks.size() < 50 && pick % 5 < 2)) {
+                blocks.push_back(tagged.allocate(pick % 300, tag).value());
+            } else if (pick % 5 == 2) {
+                blocks.back() = tagged.reallocate(blocks.back(), pick % 700, tag).value();
+            } else {
+                std::swap(blocks[pick % blocks.size()], blocks.back());
+                tagged.free(blocks.back());
+                blocks.pop_back();
+            }
+            if (round % 8 == 0 && !tagged.validate().ok()) ++mistakes;
+        }
+        for (void* const block : blocks)
+            tagged.free(block);
+    };
+    std::vector<std::thread> running;
+    for (uint32_t seed = 1; seed <= 3; ++seed)
+        running.emplace_back(work, seed);
+    for (std::thread& thread : running)
+        thread.join();
+    EXPECT_EQ(mistakes.load(), 0u);
+    EXPECT_EQ(tagged.use(), TagUse{});
+    EXPECT_EQ(heap.counters().live_blocks, 0u);
+    EXPECT_TRUE(tagged.validate().ok());
+    tagged.stop();
+    heap.stop();
+    EXPECT_EQ(record_pages.breaches() + pages.breaches(), 0u);
 }
 
 // Each thread is a CPU.
