@@ -98,9 +98,7 @@ unsigned HeapCore::take_cells(SpanRecord& span, CellRef* cells, unsigned wanted)
         span.take_some(cells, min(wanted, batch),
                        static_cast<unsigned>(span.committed_bytes() / shape.cell_bytes), states);
     refile(span, from_bin);
-    live_blocks_ += count;
-    live_bytes_ += size_t{count} * shape.cell_bytes;
-    usable_bytes_ += size_t{count} * shape.cell_bytes;
+    use_.add(shape.cell_bytes, shape.cell_bytes, count);
     return count;
 }
 
@@ -124,9 +122,7 @@ size_t HeapCore::put_run(SpanRecord& span, const CellRef* cells, size_t count) {
     }
     const bool stays = span.used != 0 && !span.full() && span.bin() == from_bin;
     if (taken_back != 0 && !stays) refile(span, from_bin);
-    live_blocks_ -= taken_back;
-    live_bytes_ -= taken_back * span.geometry().cell_bytes;
-    usable_bytes_ -= taken_back * span.geometry().cell_bytes;
+    use_.remove(span.geometry().cell_bytes, span.geometry().cell_bytes, taken_back);
     return i;
 }
 

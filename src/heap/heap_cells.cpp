@@ -151,19 +151,17 @@ void* HeapCore::take_cell(SpanRecord& span, size_t bytes) {
     unsigned char* const block = span.base + size_t{cell} * shape.stride;
     if (options_.poison_freed) broken_ = broken_poison(block, shape.cell_bytes);
     write_canary(block, kept, shape.cell_bytes);
-    ++live_blocks_;
     ++allocations_;
-    live_bytes_ += kept;
-    usable_bytes_ += shape.cell_bytes;
+    use_.add(kept, shape.cell_bytes);
     return block;
 }
 
-void HeapCore::put_back_cell(SpanRecord& span, unsigned cell) {
+// It counts as live with so many bytes until now.
+void HeapCore::put_back_cell(SpanRecord& span, unsigned cell, size_t bytes) {
     const unsigned from_bin = span.full() ? no_bin : span.bin();
     span.put_back(cell);
     refile(span, from_bin);
-    --live_blocks_;
-    usable_bytes_ -= span.geometry().cell_bytes;
+    use_.remove(bytes, span.geometry().cell_bytes);
 }
 
 void HeapCore::give_back_surplus() {
@@ -174,11 +172,10 @@ void HeapCore::give_back_surplus() {
 // Until its turn comes, it counts as a block of its cell's size.
 void HeapCore::quarantine(const Block& block) {
     block.span->keep_waiting(block.cell);
-    live_bytes_ += block.capacity;
+    use_.live_bytes += block.capacity - block.requested;
     const Quarantine::Cell left = quarantine_.exchange({block.span, block.cell}, random_);
     if (left.span == nullptr) return;
-    live_bytes_ -= left.span->geometry().cell_bytes;
-    put_back_cell(*left.span, left.cell);
+    put_back_cell(*left.span, left.cell, left.span->geometry().cell_bytes);
 }
 
 // Whether anybody was there.
@@ -186,8 +183,7 @@ bool HeapCore::drain_quarantine() {
     const bool any = quarantine_.count() != 0;
     while (quarantine_.count() != 0) {
         const Quarantine::Cell left = quarantine_.take_any();
-        live_bytes_ -= left.span->geometry().cell_bytes;
-        put_back_cell(*left.span, left.cell);
+        put_back_cell(*left.span, left.cell, left.span->geometry().cell_bytes);
     }
     return any;
 }
@@ -195,11 +191,10 @@ bool HeapCore::drain_quarantine() {
 void HeapCore::free_cell(const Block& block) {
     if (options_.poison_freed) poison(block.start, block.capacity);
     ++frees_;
-    live_bytes_ -= block.requested;
     if (block.capacity <= options_.quarantine_bytes / Quarantine::places) {
         quarantine(block);
     } else {
-        put_back_cell(*block.span, block.cell);
+        put_back_cell(*block.span, block.cell, block.requested);
     }
     give_back_surplus();
 }
@@ -219,8 +214,8 @@ bool HeapCore::resize_medium(const Block& block, size_t bytes) {
     if (!block.span->geometry().medium()) return false;
     if (!arena_of(*block.span).resize_span(pages_, *block.span, size_class)) return false;
     const size_t change = block.span->geometry().cell_bytes - block.capacity;
-    usable_bytes_ += change;
-    live_bytes_ += change;
+    use_.usable_bytes += change;
+    use_.live_bytes += change;
     return true;
 }
 
@@ -229,7 +224,7 @@ void HeapCore::resize_cell(const Block& block, size_t bytes) {
     shred(block, kept);
     block.span->set_resized(block.cell, bytes);
     write_canary(block.start, kept, block.capacity);
-    live_bytes_ += kept - block.requested;
+    use_.live_bytes += kept - block.requested;
 }
 
 }  // namespace quire::heap_internal

@@ -60,7 +60,8 @@ void HeapCore::stop() {
     for (Arena& arena : arenas())
         arena.destroy(pages_);
     arena_count_ = 0;
-    cached_bytes_ = live_blocks_ = live_bytes_ = usable_bytes_ = 0;
+    use_ = Use{};
+    cached_bytes_ = 0;
     allocations_ = frees_ = 0;
     for (const void*& freed : freed_large_)
         freed = nullptr;
@@ -175,9 +176,9 @@ HeapCounters HeapCore::counters() const {
         bookkeeping += arena.bookkeeping_bytes();
     const AtHand between = in_depot();
     return HeapCounters{
-        .live_blocks = live_blocks_ - between.blocks - quarantine_.count(),
-        .live_bytes = live_bytes_ - between.bytes - quarantine_.bytes(),
-        .usable_bytes = usable_bytes_ - between.bytes - quarantine_.bytes(),
+        .live_blocks = use_.blocks - between.blocks - quarantine_.count(),
+        .live_bytes = use_.live_bytes - between.bytes - quarantine_.bytes(),
+        .usable_bytes = use_.usable_bytes - between.bytes - quarantine_.bytes(),
         .committed_bytes = pages_.committed_bytes(),
         .peak_committed_bytes = pages_.peak_committed_bytes(),
         .allocations = allocations_,

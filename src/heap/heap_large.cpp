@@ -71,10 +71,8 @@ LargeBlock* HeapCore::find_large(size_t bytes, size_t alignment, size_t headroom
     large_.insert(large);
     const size_t kept = kept_bytes(bytes, large.committed);
     write_canary(large.base, kept, large.committed);
-    ++live_blocks_;
     ++allocations_;
-    live_bytes_ += kept;
-    usable_bytes_ += large.committed;
+    use_.add(kept, large.committed);
     return large.base;
 }
 
@@ -116,10 +114,8 @@ void HeapCore::remember_freed(const void* base) {
 void HeapCore::take_back(LargeBlock& large) {
     large_.remove(large);
     remember_freed(large.base);
-    --live_blocks_;
     ++frees_;
-    live_bytes_ -= kept_bytes(large.requested, large.committed);
-    usable_bytes_ -= large.committed;
+    use_.remove(kept_bytes(large.requested, large.committed), large.committed);
 }
 
 // The range waits for the next block; there must be room.
@@ -168,14 +164,14 @@ bool HeapCore::resize_large(const Block& block, size_t bytes) {
 
 // The block's pages are as many as they should be, and were `had_committed`.
 void HeapCore::note_resized(LargeBlock& large, size_t had_committed, size_t bytes) {
-    usable_bytes_ += large.committed - had_committed;
+    use_.usable_bytes += large.committed - had_committed;
     const size_t had = kept_bytes(large.requested, had_committed);
     const size_t kept = kept_bytes(bytes, large.committed);
     if (kept < had) {
         shred(Block{large.base, nullptr, &large, nullptr, 0, min(had, large.committed), 0}, kept);
     }
     large.requested = bytes;
-    live_bytes_ += kept - had;
+    use_.live_bytes += kept - had;
     write_canary(large.base, kept, large.committed);
 }
 

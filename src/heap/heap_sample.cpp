@@ -21,27 +21,23 @@ void* HeapCore::take_sample(size_t bytes, size_t alignment) {
         random_.below(4) == 0 ? GuardedBlocks::Place::at_start : GuardedBlocks::Place::at_end;
     void* const block = samples_.allocate(pages_, bytes, alignment, place);
     if (block == nullptr) return nullptr;
-    ++live_blocks_;
     ++allocations_;
-    live_bytes_ += bytes;
-    usable_bytes_ += bytes;
+    use_.add(bytes, bytes);
     return block;
 }
 
 void HeapCore::free_sample(const Block& block) {
     samples_.free(pages_, *block.guarded);
-    --live_blocks_;
     ++frees_;
-    live_bytes_ -= block.requested;
-    usable_bytes_ -= block.requested;
+    use_.remove(block.requested, block.requested);
 }
 
 // False when it would get larger.
 bool HeapCore::shrink_sample(const Block& block, size_t bytes) {
     if (bytes > block.requested) return false;
     GuardedBlocks::shrink(*block.guarded, bytes);
-    live_bytes_ -= block.requested - bytes;
-    usable_bytes_ -= block.requested - bytes;
+    use_.live_bytes -= block.requested - bytes;
+    use_.usable_bytes -= block.requested - bytes;
     return true;
 }
 
@@ -84,9 +80,7 @@ Status HeapCore::validate_samples(Totals& totals) const {
         if (broken != nullptr) {
             return Failure{Error::corrupted, reinterpret_cast<uintptr_t>(broken)};
         }
-        ++totals.blocks;
-        totals.live_bytes += block.bytes;
-        totals.usable_bytes += block.bytes;
+        totals.add(block.bytes, block.bytes);
     }
     return {};
 }

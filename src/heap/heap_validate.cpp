@@ -36,9 +36,7 @@ Status HeapCore::validate_span(const SpanRecord& span, Totals& totals) const {
                                           ? nullptr
                                           : broken_beside_owner(block, requested, shape.cell_bytes);
         if (broken != nullptr) return corrupted(broken);
-        ++totals.blocks;
-        totals.live_bytes += requested;
-        totals.usable_bytes += shape.cell_bytes;
+        totals.add(requested, shape.cell_bytes);
     }
     totals.committed_bytes += span.committed_bytes();
     totals.listed_spans += span.full() ? 0 : 1;
@@ -68,9 +66,7 @@ Status HeapCore::validate_large(Totals& totals) const {
         const size_t kept = kept_bytes(large->requested, large->committed);
         const unsigned char* broken = broken_beside_owner(large->base, kept, large->committed);
         if (broken != nullptr) return corrupted(broken);
-        ++totals.blocks;
-        totals.live_bytes += kept;
-        totals.usable_bytes += large->committed;
+        totals.add(kept, large->committed);
         totals.committed_bytes += large->committed;
     }
     return {};
@@ -113,8 +109,8 @@ Status HeapCore::validate() const {
     for (const LargeBlock* next = retired_; next != nullptr; next = next->left)
         retired += next->committed;
     const bool agree =
-        totals.blocks == live_blocks_ && (shared_ || totals.live_bytes == live_bytes_) &&
-        totals.usable_bytes == usable_bytes_ && totals.cached_bytes == cached_bytes_ &&
+        totals.blocks == use_.blocks && (shared_ || totals.live_bytes == use_.live_bytes) &&
+        totals.usable_bytes == use_.usable_bytes && totals.cached_bytes == cached_bytes_ &&
         totals.committed_bytes + kept_.bytes() + retired == pages_.committed_bytes() &&
         retired == retired_bytes_;
     if (!agree) return corrupted(this);

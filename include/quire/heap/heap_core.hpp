@@ -146,11 +146,21 @@ class HeapCore {
         size_t capacity;
     };
     enum class Resized : uint8_t { done, must_move, misused };
-    // What validate adds up.
-    struct Totals {
+    // Blocks, what they were asked for and what they have.
+    struct Use {
         size_t blocks = 0;
         size_t live_bytes = 0;
         size_t usable_bytes = 0;
+
+        void add(size_t live, size_t usable, size_t count = 1) {
+            blocks += count;
+            live_bytes += count * live;
+            usable_bytes += count * usable;
+        }
+        void remove(size_t live, size_t usable, size_t count = 1) { add(live, usable, 0 - count); }
+    };
+    // What validate adds up.
+    struct Totals : Use {
         size_t committed_bytes = 0;
         size_t cached_bytes = 0;
         size_t empty_spans = 0;
@@ -223,7 +233,7 @@ class HeapCore {
     const void* block_around(const void* address) const;
     bool is_written_free_byte(const void* address) const;
     bool books_agree_at(const void* address) const;
-    void put_back_cell(SpanRecord& span, unsigned cell);
+    void put_back_cell(SpanRecord& span, unsigned cell, size_t bytes);
     void give_back_surplus();
     // Of an allocation that may have met a free block that was written to.
     Result<void*> judge(void* block, size_t bytes);
@@ -334,9 +344,7 @@ class HeapCore {
     // Large blocks freed last, to know a double free from a foreign pointer.
     const void* freed_large_[remembered_frees] = {};
     unsigned next_remembered_ = 0;
-    size_t live_blocks_ = 0;
-    size_t live_bytes_ = 0;
-    size_t usable_bytes_ = 0;
+    Use use_;  // what lies with CPUs and between them counts, and what waits
     uint64_t allocations_ = 0;
     uint64_t frees_ = 0;
 };
