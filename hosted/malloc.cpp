@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "process_heap.hpp"
@@ -108,6 +109,38 @@ QUIRE_EXPORT struct mallinfo2 mallinfo2() noexcept {
     info.fordblks = usage.free_bytes;
     info.hblks = usage.large_blocks;
     return info;
+}
+
+// The same in the figures of 32 bits that it had before; larger ones are cut there.
+QUIRE_EXPORT struct mallinfo mallinfo() noexcept {
+    const struct mallinfo2 wide = mallinfo2();
+    struct mallinfo info{};
+    info.arena = static_cast<int>(wide.arena);
+    info.uordblks = static_cast<int>(wide.uordblks);
+    info.fordblks = static_cast<int>(wide.fordblks);
+    info.hblks = static_cast<int>(wide.hblks);
+    return info;
+}
+
+// Nothing can be set: 0, which says so.
+QUIRE_EXPORT int mallopt(int, int) noexcept {
+    return 0;
+}
+
+QUIRE_EXPORT int malloc_info(int options, FILE* to) noexcept {
+    if (options != 0) return EINVAL;
+    const struct mallinfo2 info = mallinfo2();
+    fprintf(to,
+            "<malloc version=\"quire\">\n<system type=\"current\" size=\"%zu\"/>\n"
+            "<used size=\"%zu\"/>\n<free size=\"%zu\"/>\n<large count=\"%zu\"/>\n</malloc>\n",
+            info.arena, info.uordblks, info.fordblks, info.hblks);
+    return 0;
+}
+
+QUIRE_EXPORT void malloc_stats() noexcept {
+    const struct mallinfo2 info = mallinfo2();
+    fprintf(stderr, "quire: %zu bytes taken, %zu in use, %zu free, %zu large blocks\n", info.arena,
+            info.uordblks, info.fordblks, info.hblks);
 }
 
 QUIRE_EXPORT void free_sized(void* block, size_t bytes) noexcept {

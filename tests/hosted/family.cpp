@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -223,6 +224,63 @@ std::string last_words(Misuse misuse) {
     int status = 0;
     waitpid(child, &status, 0);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? said : "not aborted: " + said;
+}
+
+TEST(MallocFamily, AnyAlignmentWillDoForMemalign) {
+    for (const size_t alignment : {size_t{0}, size_t{1}, size_t{24}, size_t{100}, size_t{5000}}) {
+        void* const block = memalign(alignment, 40);
+        ASSERT_NE(block, nullptr) << alignment;
+        size_t least = 16;
+        while (least < alignment)
+            least *= 2;
+        EXPECT_TRUE(is_aligned(block, least)) << alignment;
+        free(block);
+    }
+    errno = 0;
+    const volatile size_t absurd = SIZE_MAX / 2 + 2;  // nor is it to be told by the compiler
+    EXPECT_EQ(memalign(absurd, 40), nullptr);
+    EXPECT_EQ(errno, EINVAL);
+}
+
+// C23's, which the host's C library does not declare.
+TEST(MallocFamily, SizedFreesKnowTheSize) {
+    using FreeSized = void (*)(void*, size_t);
+    using FreeAlignedSized = void (*)(void*, size_t, size_t);
+    const auto free_sized = reinterpret_cast<FreeSized>(dlsym(RTLD_DEFAULT, "free_sized"));
+    const auto free_aligned_sized =
+        reinterpret_cast<FreeAlignedSized>(dlsym(RTLD_DEFAULT, "free_aligned_sized"));
+    ASSERT_TRUE(free_sized != nullptr && free_aligned_sized != nullptr);
+    const size_t before = mallinfo2().uordblks;
+    for (const size_t bytes : {size_t{24}, size_t{1000}, size_t{200000}}) {
+        free_sized(malloc(bytes), bytes);
+        free_aligned_sized(aligned_alloc(256, bytes), 256, bytes);
+        const auto wrong = last_words([=] { free_sized(malloc(bytes), 3 * bytes); });
+        EXPECT_NE(wrong.find("another size"), std::string::npos) << wrong;
+    }
+    free_sized(nullptr, 10);
+    EXPECT_LE(mallinfo2().uordblks, before + 1000);
+}
+
+TEST(MallocFamily, WhatIsUsedIsToldInEveryForm) {
+    void* const block = malloc(size_t{30} << 20);
+    const struct mallinfo2 wide = mallinfo2();
+    EXPECT_GE(wide.uordblks, size_t{30} << 20);
+    EXPECT_GE(wide.arena, wide.uordblks);
+    const struct mallinfo narrow = mallinfo();
+    EXPECT_GE(narrow.uordblks, 30 << 20);
+    EXPECT_EQ(mallopt(M_MMAP_THRESHOLD, 1 << 20), 0);
+    char text[400] = {};
+    FILE* const file = fmemopen(text, sizeof text, "w");
+    EXPECT_EQ(malloc_info(1, file), EINVAL);
+    EXPECT_EQ(malloc_info(0, file), 0);
+    fclose(file);
+    EXPECT_EQ(std::string(text).find("<malloc version=\"quire\">"), 0u) << text;
+    const std::string said = last_words([] {
+        malloc_stats();
+        abort();
+    });
+    EXPECT_EQ(said.find("quire: "), 0u) << said;
+    free(block);
 }
 
 TEST(MallocFamily, BadFreesAreReportedAndAbort) {
