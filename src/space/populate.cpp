@@ -164,7 +164,6 @@ Status SpaceCore::decommit(const PageRange& pages) {
 }
 
 Status SpaceCore::check_movable(const PageRange& from, const PageRange& to) const {
-    if (from.empty()) return Failure{Error::zero_size};
     const Failure at_start{Error::bad_argument, address_of(from.first()).value()};
     if (from.count() != to.count()) return at_start;
     if (from.overlaps(to)) return at_start;
