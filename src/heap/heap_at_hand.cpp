@@ -18,6 +18,13 @@ constexpr size_t most_medium_bytes_of_class = largest_medium;
 constexpr size_t depot_bytes = size_t{256} << 10;
 constexpr size_t depot_bytes_of_large = size_t{1} << 20;
 
+constexpr size_t most_poisoned = [] {
+    unsigned index = 0;
+    while (size_classes.entries[index + 1].cell_bytes <= most_slack_in_state)
+        ++index;
+    return size_t{size_classes.entries[index].cell_bytes};
+}();
+
 constexpr unsigned depot_magazines(const SizeClass& shape) {
     const size_t bytes = size_t{shape.magazine_cells()} * shape.cell_bytes;
     const size_t most = shape.cell_bytes > largest_cell / 4 ? depot_bytes_of_large : depot_bytes;
@@ -44,7 +51,7 @@ void HeapCore::welcome(CpuBlocks& cpu) {
         }
         cpu.map_ = arena.map();
         cpu.base_ = reinterpret_cast<uintptr_t>(arena.base());
-        cpu.most_poisoned_ = options_.poison_freed ? most_slack_in_state : 0;
+        cpu.most_poisoned_ = options_.poison_freed ? most_poisoned : 0;
         cpu.medium_.most_bytes = min(options_.cached_bytes / 2, most_medium_bytes);
         shared_ = true;
     }

@@ -77,9 +77,10 @@ inline bool canary_is_whole(size_t slack) {
 
 // Of a slack of one byte to two words.
 inline bool short_canary_intact(const unsigned char* block, size_t slack, size_t capacity) {
-    const CanaryWord last = load_word(block + capacity - canary_step) ^ canary_word;
-    if (slack < canary_step) return (last & last_bytes(slack)) == 0;
-    return (last | (load_word(block + capacity - slack) ^ canary_word)) == 0;
+    const unsigned char* const end = block + capacity;
+    const CanaryWord last = load_word(end - canary_step);
+    if (slack < canary_step) return ((last ^ canary_word) & last_bytes(slack)) == 0;
+    return last == canary_word && load_word(end - slack) == canary_word;
 }
 inline bool canary_intact(const unsigned char* block, size_t requested, size_t capacity) {
     const size_t slack = capacity - requested;

@@ -112,8 +112,9 @@ class CpuBlocks {
         Bin& bin = bin_at(quick_bins.of_granules[bytes / granule + 1]);
         const size_t cell_bytes = bin.cell_bytes;
         CellRef* const top = bin.top;
-        if (top == bin.begin || cell_bytes > most_poisoned_) return nullptr;
+        if (top == bin.begin) return nullptr;
         unsigned char* const block = top[-1].block;
+        if (block == nullptr) __builtin_unreachable();
         if (!is_poisoned(block, cell_bytes)) return nullptr;
         bin.top = top - 1;
         const size_t slack = cell_bytes - bytes;
@@ -130,10 +131,11 @@ class CpuBlocks {
         const size_t slack = size_t{states()[cell.state]} - cell_live;
         if (cell_bytes > most_poisoned_ || slack - 1 >= 2 * canary_step) return false;
         auto* const start = static_cast<unsigned char*>(block);
+        if (!short_canary_intact(start, slack, cell_bytes)) return false;
         CellRef* const top = bin.top;
-        if (top == bin.end || !short_canary_intact(start, slack, cell_bytes)) return false;
-        atomic::store(states()[cell.state], cell_cached);
+        if (top == bin.end) return false;
         slack_ -= slack;
+        atomic::store(states()[cell.state], cell_cached);
         bin.top = top + 1;
         *top = CellRef{start, cell.state};
         poison_granules(start, cell_bytes);
@@ -303,7 +305,8 @@ class CpuBlocks {
     size_t watched_slots_ = 0;
     SlotEntry* map_ = nullptr;
     size_t slack_ = 0;  // of blocks given out, less that of blocks taken back
-    // Where free cells are filled: the largest whose slack lies in its state. Else zero.
+    // Where free cells are filled: the largest cell whose slack lies in its state, so that whatever
+    // is smaller than it gets one of these. Else zero.
     size_t most_poisoned_ = 0;
     Bin bins_[class_count + 1] = {};
     MediumArrays medium_ = {};

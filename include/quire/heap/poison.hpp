@@ -19,28 +19,34 @@ inline void poison(unsigned char* from, size_t bytes) {
 // Cells begin at a granule and are made of whole ones: two words, which are one register where
 // vectors may be used.
 using PoisonGranule __attribute__((vector_size(2 * sizeof(uintptr_t)), may_alias)) = uintptr_t;
+// The loops below go over a cell by two granules, after the first one where their number is odd.
+[[gnu::always_inline]] inline size_t odd_bytes(size_t bytes) {
+    return bytes & sizeof(PoisonGranule);
+}
 // Whole granules, at least one, and few.
-inline void poison_granules(unsigned char* cell, size_t bytes) {
+[[gnu::always_inline]] inline void poison_granules(unsigned char* cell, size_t bytes) {
     const PoisonGranule poisoned = {poison_word, poison_word};
     const unsigned char* const end = cell + bytes;
-    do {
-        *reinterpret_cast<PoisonGranule*>(cell) = poisoned;
-        cell += sizeof poisoned;
+    *reinterpret_cast<PoisonGranule*>(cell) = poisoned;
+    for (cell += odd_bytes(bytes); cell != end; cell += 2 * sizeof poisoned) {
         __asm__("" : "+r"(cell));  // lest the loop becomes a call of memset
-    } while (cell != end);
+        auto* const pair = reinterpret_cast<PoisonGranule*>(cell);
+        pair[0] = pair[1] = poisoned;
+    }
 }
 
 // Whether a cell, of at least one granule, holds nothing but the pattern.
-inline bool is_poisoned(const unsigned char* cell, size_t bytes) {
-    PoisonGranule all = PoisonGranule{} + poison_word;
-    PoisonGranule any = all;
+[[gnu::always_inline]] inline bool is_poisoned(const unsigned char* cell, size_t bytes) {
+    const PoisonGranule first = *reinterpret_cast<const PoisonGranule*>(cell);
+    PoisonGranule all = first & (PoisonGranule{} + poison_word);
+    PoisonGranule any = first | (PoisonGranule{} + poison_word);
     const unsigned char* const end = cell + bytes;
-    do {
-        all &= *reinterpret_cast<const PoisonGranule*>(cell);
-        any |= *reinterpret_cast<const PoisonGranule*>(cell);
-        cell += sizeof all;
+    for (cell += odd_bytes(bytes); cell != end; cell += 2 * sizeof all) {
         __asm__("" : "+r"(cell));
-    } while (cell != end);
+        const auto* const pair = reinterpret_cast<const PoisonGranule*>(cell);
+        all = all & pair[0] & pair[1];
+        any = any | pair[0] | pair[1];
+    }
     const PoisonGranule differ = all ^ any;
     return (differ[0] | differ[1]) == 0;
 }
