@@ -57,7 +57,10 @@ SpanRecord* HeapCore::choose_span(unsigned size_class, unsigned lane) {
 // Null when the page source fails. Its frame is gone when it calls what calls the source.
 SpanRecord* HeapCore::find_span(unsigned size_class, unsigned lane) {
     SpanRecord* const span = choose_span(size_class, lane);
-    if (span == nullptr) return create_span(size_class, lane);
+    if (span == nullptr) {
+        give_back_for_growth();
+        return create_span(size_class, lane);
+    }
     const unsigned cell = span->lowest_free();
     if (span->has_memory(cell)) return span;
     return commit_cell(*span, cell) ? span : nullptr;

@@ -91,6 +91,7 @@ void* HeapCore::allocate_large(size_t bytes, size_t alignment, size_t headroom) 
         if (void* const kept = take_kept(bytes)) return kept;
     }
     fresh_ = true;
+    give_back_for_growth();
     LargeBlock* const large = find_large(bytes, alignment, headroom);
     return large == nullptr ? nullptr : give_out(*large, bytes);
 }

@@ -171,6 +171,7 @@ class HeapCore {
     static constexpr unsigned remembered_frees = 32;
     static constexpr unsigned no_class = class_count;
     static constexpr unsigned no_bin = span_bins;
+    static constexpr size_t least_cached = size_t{1} << 20;
     static constexpr unsigned large_record_shift = log2_ceil(sizeof(LargeBlock));
     using Bin = IntrusiveList<SpanRecord, &SpanRecord::bin_link>;
     using EmptySpans = IntrusiveList<SpanRecord, &SpanRecord::empty_link>;
@@ -235,6 +236,7 @@ class HeapCore {
     bool books_agree_at(const void* address) const;
     void put_back_cell(SpanRecord& span, unsigned cell, size_t bytes);
     void give_back_surplus();
+    void give_back_for_growth();
     // Of an allocation that may have met a free block that was written to.
     Result<void*> judge(void* block, size_t bytes);
     void shred(const Block& block, size_t bytes);

@@ -27,7 +27,9 @@ struct HeapOptions {
     // Address space that small blocks may take; reserved at start, committed as the heap grows.
     // Rounded up to 64 KiB. When it is full, further arenas follow, at most 16 in all.
     size_t arena_bytes = size_t{64} << 20;
-    // Bytes of empty spans kept for reuse before pages are given back.
+    // Bytes of empty spans kept for reuse before pages are given back. Before the heap takes more
+    // pages, all but a mebibyte of them go back, or but a 32nd of what is in use where that is
+    // more.
     size_t cached_bytes = size_t{256} << 10;
     OverrunCheck overrun_check = OverrunCheck::every_block;
     // With every_block: requests of whole pages get a page behind them that faults, where the page

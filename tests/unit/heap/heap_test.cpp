@@ -497,5 +497,27 @@ TEST_F(HeapTest, HeapsAreIndependent) {
     expect_valid();
 }
 
+TEST_F(HeapTest, EmptySpansGoBackBeforeMorePagesAreTaken) {
+    HeapOptions options;
+    options.cached_bytes = size_t{16} << 20;
+    start(options);
+    std::vector<unsigned char*> blocks;
+    for (size_t i = 0; i < 200; ++i)
+        blocks.push_back(allocate(16000));
+    for (unsigned char* const block : blocks)
+        heap_.free(block);
+    const size_t kept = heap_.counters().cached_bytes;
+    EXPECT_GT(kept, size_t{3} << 20);
+    // The same size takes of what is kept; another one, in the place of most of it.
+    unsigned char* const same = allocate(16000);
+    EXPECT_GT(heap_.counters().cached_bytes, kept - (size_t{64} << 10) - 1);
+    unsigned char* const other = allocate(3000);
+    EXPECT_LE(heap_.counters().cached_bytes, size_t{1} << 20);
+    EXPECT_GE(heap_.counters().cached_bytes, size_t{7} << 17);
+    heap_.free(same);
+    heap_.free(other);
+    expect_valid();
+}
+
 }  // namespace
 }  // namespace quire::test
