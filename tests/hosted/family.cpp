@@ -204,6 +204,27 @@ TEST(MallocFamily, TrimGivesMemoryBack) {
     EXPECT_LT(mallinfo2().arena, size_t{16} << 20);
 }
 
+// Nobody asks: what no thread wanted for a second goes back while others allocate.
+TEST(MallocFamily, MemoryGoesBackByItself) {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 50000; ++i)
+        blocks.push_back(malloc(1000));
+    const size_t most = mallinfo2().arena;
+    for (void* block : blocks)
+        free(block);
+    // It comes at some call of those that find nothing at hand, and must come within a minute.
+    for (int tenths = 0; tenths < 600 && mallinfo2().arena > most / 4; ++tenths) {
+        usleep(100000);
+        std::vector<void*> others;
+        for (size_t bytes = 20; bytes < 20000; bytes += bytes / 4)
+            for (int i = 0; i < 50; ++i)
+                others.push_back(malloc(bytes));
+        for (void* block : others)
+            free(block);
+    }
+    EXPECT_LE(mallinfo2().arena, most / 4);
+}
+
 // What the process says and how it ends, when it does this.
 template <class Misuse>
 std::string last_words(Misuse misuse) {
