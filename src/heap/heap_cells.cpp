@@ -171,7 +171,7 @@ void HeapCore::give_back_surplus() {
 
 // Before the heap takes more pages: what others left is then kept no longer, but for a little.
 void HeapCore::give_back_for_growth() {
-    const size_t most = max(usable_bytes_ / 32, least_cached);
+    const size_t most = max(use_.usable_bytes / 32, least_cached);
     while (cached_bytes_ > most && give_back(*empty_spans_.front())) {
     }
 }
