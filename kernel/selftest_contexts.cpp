@@ -125,6 +125,41 @@ bool handlers_share_the_heap(KernelMemory&) {
     return right && heap().validate().ok();
 }
 
+// What the fault handler does: everything that is legal there, and something that is not.
+struct InFault {
+    void* large;
+    bool ran = false;
+    bool right = false;
+};
+
+machine::Verdict on_fault(void* context, const machine::PageFault&) {
+    auto& here = *static_cast<InFault*>(context);
+    here.ran = true;
+    const auto refused = machine::in_handler() ? heap().allocate(64) : Error::busy;
+    const auto block = heap().try_allocate(64);
+    here.right = !refused.ok() && refused.error() == Error::busy && block.ok() &&
+                 heap().try_free(*block).ok() && heap().try_free(here.large).ok() &&
+                 !heap().try_free(*block).ok();
+    return machine::Verdict::unresolved;
+}
+
+bool fault_handlers_use_the_heap(KernelMemory& memory) {
+    const auto at_hand = heap().allocate(64);
+    const auto large = heap().allocate(large_bytes);
+    if (!at_hand.ok() || !large.ok() || !heap().try_free(*at_hand).ok()) return false;
+    const HeapCounters before = heap().counters();
+    InFault fault{*large};
+    uint8_t byte = 0;
+    machine::set_page_fault_handler(on_fault, &fault);
+    const bool loaded = machine::try_load(machine::image().stack_guard, byte);
+    handle_faults_with(memory.space());
+    // The large block is free, and its pages go back with the next call of a thread.
+    const HeapCounters after = heap().counters();
+    heap().drain();
+    return fault.ran && fault.right && !loaded && after.live_blocks == before.live_blocks - 1 &&
+           heap().counters().committed_bytes <= before.committed_bytes - large_bytes;
+}
+
 // Pages of one block of the kernel's heap, by way of which its own heap is called again.
 class CallingBack final : public PageSource {
   public:
@@ -214,6 +249,7 @@ bool ticks_sample_blocks(KernelMemory&) {
 
 constexpr SelfTest tests[] = {
     {"a block that a tick had sampled is caught beside and after its life", ticks_sample_blocks},
+    {"a fault handler allocates and frees what needs no pages", fault_handlers_use_the_heap},
     {"a page source that calls its heap back is refused", page_sources_do_not_come_back},
     {"handlers allocate and free while threads do", handlers_share_the_heap},
 };
