@@ -55,8 +55,12 @@ LargeBlock* HeapCore::create_large(size_t bytes, size_t alignment, size_t headro
 
 // As create_large; makes room for the record, and does without headroom and empty spans if it must.
 LargeBlock* HeapCore::find_large(size_t bytes, size_t alignment, size_t headroom) {
-    const bool further_arena = store_with_room() == nullptr;
-    if (further_arena && !add_arena()) return nullptr;
+    bool further_arena = false;
+    while (store_with_room() == nullptr && !further_arena) {
+        further_arena = add_arena();
+        // What goes back then may leave room for a record, or pages for an arena.
+        if (!further_arena && !give_back_empty_spans()) return nullptr;
+    }
     LargeBlock* large = create_large(bytes, alignment, headroom);
     if (large == nullptr && headroom != 0) large = create_large(bytes, alignment, 0);
     if (large == nullptr && give_back_empty_spans()) large = create_large(bytes, alignment, 0);

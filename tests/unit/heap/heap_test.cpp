@@ -460,6 +460,30 @@ TEST_F(HeapTest, RecordsOfLargeBlocksFindRoomInAFurtherArena) {
     expect_valid();
 }
 
+TEST_F(HeapTest, KeptRangesGoBackWhereRecordsAndPagesHaveRunOut) {
+    HeapOptions options;
+    options.arena_bytes = size_t{64} << 10;
+    options.cached_bytes = size_t{1} << 20;
+    options.overrun_check = OverrunCheck::none;
+    start(options);
+    std::vector<unsigned char*> blocks;
+    // Until the records fill the first arena: the block after that brings a second one.
+    for (size_t before = 0; pages_.reservations() - before != 2; blocks.push_back(allocate(40000)))
+        before = pages_.reservations();
+    heap_.free(blocks.back());
+    blocks.pop_back();
+    heap_.trim();
+    ASSERT_EQ(pages_.reservations(), blocks.size() + 1);
+    for (int i = 0; i < 2; ++i) {
+        heap_.free(blocks.back());
+        blocks.pop_back();
+    }
+    ASSERT_EQ(pages_.reservations(), blocks.size() + 3);
+    pages_.limit_pages(pages_.committed_bytes() / page_size);
+    blocks.push_back(allocate(60000));
+    expect_valid();
+}
+
 TEST_F(HeapTest, CountersTellWhatHappened) {
     start();
     unsigned char* small = allocate(100);
