@@ -64,11 +64,12 @@ Result<void*> SpacePageSource::move(void* address, const Extent& from, const Ext
     const size_t kept = from.committed_bytes;
     status = commit(static_cast<unsigned char*>(*base) + kept, to.committed_bytes - kept);
     if (status.ok()) status = move_pages(address, *base, kept);
-    if (status.ok()) status = release(address, from.reserved_bytes);
     if (!status.ok()) {
         undo_reserve(*base, to.reserved_bytes);
-        base = status.failure();
+        return status.failure();
     }
+    // From here on the block is at its new place, whatever comes.
+    undo_reserve(address, from.reserved_bytes);
     return base;
 }
 
