@@ -353,6 +353,8 @@ TEST_P(HeapContexts, AHeapAloneIsNotEnteredAgainEither) {
         EXPECT_EQ(heap_.late_refusals(), 0u);
         EXPECT_EQ(heap_.explain_fault(value_of(kept)).error(), Error::busy);
         EXPECT_EQ(heap_.allocate_for(cpu, 10, heap_internal::Fill::none).error(), Error::busy);
+        EXPECT_EQ(heap_.allocate_aligned_for(cpu, 10, 16, heap_internal::Fill::none).error(),
+                  Error::busy);
         EXPECT_EQ(heap_.try_free_for(cpu, kept).error(), Error::busy);
         EXPECT_EQ(heap_.try_free_sized_for(cpu, kept, 500, 1).error(), Error::busy);
         heap_.drain(cpu);
