@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A floor: the least that any heap does for a block, as a library for LD_PRELOAD. An array of free
 // blocks for each class and thread, and address space of its own for each class, so that a block's
-// class is a shift of its address. Nothing is checked, shared, kept together or given back. What a
-// row takes here is what its calls and its memory take, whatever the heap.
+// class is a shift of its address. A thread that has freed very many leaves some to the others;
+// apart from that nothing is checked, shared, kept together or given back. What a row takes here is
+// what its calls and its memory take, whatever the heap.
 //
 // With QUIRE_FLOOR_FILLS, the floor of a hardened heap: small blocks have a byte behind them, and
 // free ones are filled, and looked at before they are given out again.
@@ -32,7 +33,9 @@ constexpr size_t quick_limit = 1024;
 constexpr unsigned first_doubling = class_for(largest_medium) + 1;  // from there by powers of two
 constexpr unsigned class_count = first_doubling + 14;
 constexpr unsigned range_shift = 36;  // of a class's address space
-constexpr size_t array_bytes = size_t{64} << 20;
+constexpr size_t array_blocks = size_t{1} << 16;
+constexpr size_t batch_blocks = 512;      // that threads leave to each other at once
+constexpr size_t most_batches = 1 << 14;  // of a class
 // Classes do not begin alike, or they would want the same lines of a CPU's caches.
 constexpr size_t apart = 33 * quire::page_size + 64;
 constexpr size_t array_offset(unsigned index) {
@@ -66,8 +69,25 @@ constexpr QuickClasses quick_classes = [] {
 struct Array {
     void** top;
     void** begin;
+    void** end;
+};
+// What threads have left to the others.
+struct Batch {
+    void* blocks[batch_blocks];
+};
+struct Shared {
+    std::atomic_flag locked;
+    size_t count;
+    Batch* batches;
+
+    void lock() {
+        while (locked.test_and_set(std::memory_order_acquire)) {
+        }
+    }
+    void unlock() { locked.clear(std::memory_order_release); }
 };
 thread_local Array arrays[class_count];
+Shared shared[class_count];
 std::atomic<char*> space{nullptr};
 std::atomic<size_t> given_out[class_count];
 
@@ -87,20 +107,47 @@ char* start_of_space() {
     munmap(mine, bytes);
     return first;
 }
-Array& prepared(unsigned index) {
+void begin(Array& array, unsigned index) {
+    const size_t bytes = (array_blocks + array_offset(class_count)) * sizeof(void*);
+    array.top = array.begin = static_cast<void**>(map(bytes)) + array_offset(index);
+    array.end = array.begin + array_blocks;
+}
+// An array that is full leaves a batch to the others.
+Array& with_room(unsigned index) {
     Array& array = arrays[index];
-    if (array.begin == nullptr)
-        array.top = array.begin = static_cast<void**>(map(array_bytes)) + array_offset(index);
+    if (array.begin == nullptr) {
+        begin(array, index);
+        return array;
+    }
+    Shared& others = shared[index];
+    others.lock();
+    if (others.batches == nullptr)
+        others.batches = static_cast<Batch*>(map(most_batches * sizeof(Batch)));
+    if (others.count == most_batches) __builtin_trap();
+    array.top -= batch_blocks;
+    memcpy(&others.batches[others.count++], array.top, sizeof(Batch));
+    others.unlock();
     return array;
 }
-[[gnu::noinline]] void* fresh(unsigned index) {
+// A block for an array that is empty: one that others have left, or a new one.
+[[gnu::noinline]] void* refill(unsigned index) {
+    Array& array = arrays[index];
+    if (array.begin == nullptr) begin(array, index);
+    Shared& others = shared[index];
+    others.lock();
+    if (others.count != 0) {
+        memcpy(array.top, &others.batches[--others.count], sizeof(Batch));
+        array.top += batch_blocks;
+    }
+    others.unlock();
+    if (array.top != array.begin) return *--array.top;
     const size_t cell = cell_bytes_of(index);
     return start_of_space() + range_offset(index) + given_out[index].fetch_add(cell);
 }
 
 inline void* take(unsigned index) {
     Array& array = arrays[index];
-    if (array.top == array.begin) return fresh(index);
+    if (array.top == array.begin) return refill(index);
     void* const block = *--array.top;
     const size_t cell = cell_bytes_of(index);
     if (cell <= filled_limit &&
@@ -126,7 +173,7 @@ void free(void* block) noexcept {
     if (block == nullptr) return;
     const unsigned index = class_of(block);
     Array* array = &arrays[index];
-    if (array->begin == nullptr) array = &prepared(index);
+    if (array->top == array->end) array = &with_room(index);
     *array->top++ = block;
     const size_t cell = cell_bytes_of(index);
     if (cell <= filled_limit)
