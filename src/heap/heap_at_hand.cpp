@@ -89,7 +89,7 @@ void HeapCore::drop_magazine(CellRef* cells, unsigned size_class) {
                             size_classes.entries[size_class].magazine_shift);
 }
 
-SpanRecord* HeapCore::span_of(const void* block) {
+SpanRecord* HeapCore::span_of(const void* block) const {
     for (const Arena& arena : arenas())
         if (arena.contains(block)) return arena.span_at(block);
     return nullptr;

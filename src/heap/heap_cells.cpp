@@ -53,11 +53,12 @@ void HeapCore::refile(SpanRecord& span, unsigned from_bin) {
 
 // False, and no change, when the page source refuses.
 bool HeapCore::give_back(SpanRecord& span) {
-    const size_t bytes = span.committed_bytes();
-    if (!arena_of(span).give_back_span(pages_, span)) return false;
+    Arena& arena = arena_of(span);
+    if (!arena.take_memory(pages_, span)) return false;
     bins_[span.size_class][span.bin()].remove(span);
     empty_spans_.remove(span);
-    cached_bytes_ -= bytes;
+    cached_bytes_ -= span.committed_bytes();
+    arena.forget_span(span);
     return true;
 }
 

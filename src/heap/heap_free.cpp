@@ -20,9 +20,6 @@ Result<HeapCore::Block> HeapCore::locate_in_span(const SpanRecord& span,
     const unsigned cell = shape.index_of(offset);
     const bool at_start = size_t{cell} * shape.stride == offset;
     if (cell >= span.touched) return Failure{Error::foreign, address_value(address)};
-    if (span.kind == SlotKind::retired) {
-        return Failure{at_start ? Error::already_free : Error::foreign, address_value(address)};
-    }
     if (!at_start) return Failure{Error::misaligned, address_value(address)};
     const unsigned state = span.state(cell);
     if (state < cell_live) return Failure{Error::already_free, address_value(address)};
@@ -61,9 +58,10 @@ Result<HeapCore::Block> HeapCore::locate(const void* address) const {
     if (samples_.contains(address)) return locate_sample(address);
     for (const Arena& arena : arenas()) {
         if (!arena.contains(address)) continue;
-        const SpanRecord* span = arena.span_at(address);
-        if (span == nullptr) return Failure{Error::foreign, address_value(address)};
-        return locate_in_span(*span, address);
+        const SpanRecord* const span = arena.span_at(address);
+        if (span != nullptr) return locate_in_span(*span, address);
+        const bool freed = arena.began_block(address);
+        return Failure{freed ? Error::already_free : Error::foreign, address_value(address)};
     }
     LargeBlock* large = large_.find(address);
     if (large == nullptr) {

@@ -19,7 +19,7 @@ const void* HeapCore::block_around(const void* address) const {
     if (samples_.contains(address)) return samples_.nearest(address).start;
     for (const Arena& arena : arenas()) {
         const SpanRecord* const span = arena.contains(address) ? arena.span_at(address) : nullptr;
-        if (span == nullptr || span->kind != SlotKind::first) continue;
+        if (span == nullptr) continue;
         const SizeClass& shape = span->geometry();
         const auto offset =
             static_cast<size_t>(static_cast<const unsigned char*>(address) - span->base);
@@ -36,7 +36,7 @@ bool HeapCore::is_written_free_byte(const void* address) const {
     if (!options_.poison_freed) return false;
     for (const Arena& arena : arenas()) {
         const SpanRecord* const span = arena.contains(address) ? arena.span_at(address) : nullptr;
-        if (span == nullptr || span->kind != SlotKind::first) continue;
+        if (span == nullptr) continue;
         const auto* const at = static_cast<const unsigned char*>(address);
         const unsigned cell = span->geometry().index_of(static_cast<size_t>(at - span->base));
         return cell < span->touched && span->state(cell) < cell_live && *at != poison_byte;

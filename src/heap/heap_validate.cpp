@@ -51,9 +51,9 @@ Status HeapCore::validate_arena(const Arena& arena, Totals& totals) const {
     if (!arena.consistent()) return corrupted(&arena);
     totals.committed_bytes += arena.bookkeeping_bytes();
     for (size_t slot = 0; slot < arena.recorded_slots(); ++slot) {
-        const SpanRecord& span = arena.record(slot);
-        if (span.kind != SlotKind::first) continue;
-        const Status status = validate_span(span, totals);
+        const SpanRecord* const span = arena.span_from(slot);
+        if (span == nullptr) continue;
+        const Status status = validate_span(*span, totals);
         if (!status.ok()) return status;
     }
     return {};
@@ -79,7 +79,7 @@ Status HeapCore::validate_lists(const Totals& totals) const {
             for (const SpanRecord& span : bins_[size_class][bin]) {
                 // Counting also ends the walk when a list has become a ring.
                 if (++listed > totals.listed_spans) return corrupted(&span);
-                if (span.kind != SlotKind::first) return corrupted(&span);
+                if (span_of(span.base) != &span) return corrupted(&span);
                 if (span.size_class != size_class || span.bin() != bin) return corrupted(&span);
             }
         }

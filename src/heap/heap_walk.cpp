@@ -23,8 +23,8 @@ bool visit_cells(const SpanRecord& span, FunctionRef<bool(const LiveBlock&)> vis
 void HeapCore::for_each_block(FunctionRef<bool(const LiveBlock&)> visit) const {
     for (const Arena& arena : arenas()) {
         for (size_t slot = 0; slot < arena.recorded_slots(); ++slot) {
-            const SpanRecord& span = arena.record(slot);
-            if (span.kind == SlotKind::first && !visit_cells(span, visit)) return;
+            const SpanRecord* const span = arena.span_from(slot);
+            if (span != nullptr && !visit_cells(*span, visit)) return;
         }
     }
     for (const LargeBlock* large = large_.first(); large != nullptr; large = large_.after(*large))

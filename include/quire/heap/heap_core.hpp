@@ -264,7 +264,7 @@ class HeapCore {
     CellRef* new_magazine(unsigned size_class);
     void drop_magazine(CellRef* cells, unsigned size_class);
     void drop_from_depot(Magazine* full, unsigned size_class);
-    SpanRecord* span_of(const void* block);
+    SpanRecord* span_of(const void* block) const;
     void retire(LargeBlock& large);
     bool give_back_retired();
 

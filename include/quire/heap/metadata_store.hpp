@@ -3,20 +3,25 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "quire/heap/page_account.hpp"
 
 namespace quire::heap_internal {
 
 // Lives in a part of a reservation that it commits a page at a time. Not synchronised. A piece
-// freed serves the next request of its size, or of a smaller one; the pages go back all together,
-// when no piece is in use.
+// freed serves the next request of its size, or of a smaller one.
 class MetadataStore {
   public:
     static constexpr unsigned smallest_shift = 4;  // a free piece holds a pointer
 
     constexpr MetadataStore() = default;
-    void start(unsigned char* base, size_t bytes);
+    // What `start` wants to count in.
+    static constexpr size_t counts_bytes(size_t bytes) {
+        return (bytes >> page_shift) * sizeof(uint16_t);
+    }
+    // `counts` is memory of counts_bytes(bytes), with anything in it.
+    void start(unsigned char* base, size_t bytes, uint16_t* counts);
 
     // Whether `allocate` would find room, if there are pages; smallest_shift to page_shift.
     bool has_room(unsigned shift) const;
@@ -25,29 +30,46 @@ class MetadataStore {
     unsigned char* allocate(PageAccount& pages, unsigned shift);
     // The piece must have come from this store, with this shift.
     void free(unsigned char* piece, unsigned shift);
-    // Gives the pages back when nothing is in use; otherwise, or when the source refuses, does
-    // nothing.
+    // Gives the pages back in which no piece is in use, but for those that the source refuses.
+    // O(free pieces + pages).
     void trim(PageAccount& pages);
 
+    unsigned char* base() const { return base_; }
     bool contains(const void* address) const;
+    // Whether there is memory at the address.
+    bool has_memory(const void* address) const;
     bool idle() const { return pieces_ == 0; }
-    size_t committed_bytes() const { return committed_; }
+    size_t committed_bytes() const { return (reached_ - holes_) << page_shift; }
     // False when a free piece lies outside the store or out of alignment, or there are more of
-    // them than can be.
+    // them than can be, or the pages' counts contradict each other.
     bool consistent() const;
 
   private:
     struct Piece {
         Piece* next;
     };
+    // Instead of a count: the page has no memory.
+    static constexpr uint16_t hole = UINT16_MAX;
 
+    size_t page_of(const void* address) const {
+        return static_cast<size_t>(static_cast<const unsigned char*>(address) - base_) >>
+               page_shift;
+    }
     void push(unsigned char* piece, unsigned shift);
     unsigned char* pop(unsigned shift);
+    // Apart from what calls the page source, whose stack is short.
+    [[gnu::noinline]] unsigned char* page_without_memory();
+    [[gnu::noinline]] void enter_page(const unsigned char* start);
+    void drop_unused_pieces();
+    void give_back_unused_pages(PageAccount& pages);
 
     unsigned char* base_ = nullptr;
     size_t bytes_ = 0;
-    size_t committed_ = 0;
-    size_t pieces_ = 0;  // in use
+    uint16_t* counts_ = nullptr;  // pieces in use, of each page
+    size_t reached_ = 0;          // pages from here on never had memory, or have none since
+    size_t holes_ = 0;            // pages before that have none
+    size_t first_hole_ = 0;       // no hole lies before it
+    size_t pieces_ = 0;           // in use
     Piece* free_[page_shift - smallest_shift + 1] = {};
 };
 

@@ -10,13 +10,6 @@
 
 namespace quire::heap_internal {
 
-enum class SlotKind : uint8_t {
-    unused,   // never part of a span; what fresh memory reads as
-    first,    // the span's first slot; its record is the span's
-    further,  // another slot of a span
-    retired,  // part of a span whose pages were given back; kept to recognise late frees
-};
-
 // Spans with free cells are binned by how full they are, those that a lane has open apart; a span
 // without any is in no bin.
 inline constexpr unsigned fullness_bins = 4;
@@ -29,7 +22,6 @@ inline constexpr unsigned span_bins = fullness_bins + 1;
 inline constexpr unsigned lanes = 8;
 inline constexpr unsigned no_lane = 0;
 
-// There is a record for each slot of the arena; only that of a span's first slot is used whole.
 struct SpanRecord {
     ListLink<SpanRecord> bin_link;
     ListLink<SpanRecord> empty_link;  // linked while no cell is live
@@ -40,8 +32,6 @@ struct SpanRecord {
     uint16_t touched;         // cells [0, touched) were given out at least once
     uint16_t committed_pages;
     uint8_t size_class;
-    SlotKind kind;
-    uint8_t slots_back;   // to the span's first slot
     bool with_slack;      // what blocks leave of their cells is known
     uint8_t empty_since;  // the heap's tick when its last cell was freed
     uint8_t lane;
@@ -62,7 +52,7 @@ struct SpanRecord {
                (used > 3 * quarter ? 1u : 0u);
     }
 
-    // Makes the record that of a span without live cells. `states_chunk` has room for
+    // Makes the record that of a span without live cells, or memory. `states_chunk` has room for
     // 2^chunk_shift(slack) bytes of the class.
     void begin(unsigned of_class, unsigned char* states_chunk, bool slack);
 

@@ -276,9 +276,46 @@ TEST_F(HeapTest, EmptySpansGoBackBeyondTheCache) {
     EXPECT_EQ(pages_.committed_bytes(), heap_.counters().bookkeeping_bytes);
     EXPECT_LE(pages_.committed_bytes(), idle + 16 * page_size);
     expect_valid();
-    // And trim leaves the records of spans, and the slot map.
+    // And trim leaves the slot map and the slots' records.
     heap_.trim();
-    EXPECT_LE(pages_.committed_bytes(), idle + 3 * page_size);
+    EXPECT_LE(pages_.committed_bytes(), idle + 2 * page_size);
+    expect_valid();
+}
+
+TEST_F(HeapTest, TrimLeavesSixteenBytesForEachSlotThatWasEverTaken) {
+    start();
+    std::vector<unsigned char*> blocks;
+    for (size_t bytes : {size_t{16}, size_t{100}, size_t{1000}, size_t{5000}, size_t{30000}}) {
+        for (size_t i = 0; i < (size_t{8} << 20) / bytes; ++i)
+            blocks.push_back(allocate(bytes));
+    }
+    const size_t at_peak = heap_.counters().bookkeeping_bytes;
+    // Some stay, one beside the last to come.
+    std::vector<unsigned char*> stay;
+    for (size_t i = 0; i < blocks.size(); ++i)
+        i % (blocks.size() / 4) == 100 ? stay.push_back(blocks[i]) : heap_.free(blocks[i]);
+    heap_.trim();
+    expect_valid();
+    const size_t slots = (size_t{40} << 20) / heap_internal::slot_bytes;
+    const size_t for_slots = slots * 16 + (slots * 16) / 4;
+    EXPECT_LE(heap_.counters().bookkeeping_bytes, for_slots + (stay.size() + 4) * 2 * page_size);
+    EXPECT_GE(at_peak, size_t{1} << 20);
+    // What is known of the spans that went outlives their records.
+    unsigned char* const gone = blocks[blocks.size() / 8];
+    EXPECT_EQ(report_of([&] { heap_.free(gone); }).error, Error::already_free);
+    EXPECT_EQ(report_of([&] { heap_.free(gone + 8); }).error, Error::foreign);
+    EXPECT_EQ(report_of([&] { heap_.free(blocks.back()); }).error, Error::already_free);
+    // Beside it, in the same span, there never was a block.
+    ASSERT_TRUE(is_aligned(blocks.back(), heap_internal::largest_span));
+    EXPECT_EQ(report_of([&] { heap_.free(blocks.back() + 30720); }).error, Error::foreign);
+    // And the store's pages serve again, from the first on.
+    for (unsigned char*& block : blocks)
+        block = allocate(100);
+    expect_valid();
+    for (unsigned char* block : blocks)
+        heap_.free(block);
+    for (unsigned char* block : stay)
+        heap_.free(block);
     expect_valid();
 }
 

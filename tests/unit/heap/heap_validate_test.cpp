@@ -13,11 +13,13 @@ namespace {
 using heap_internal::SlotBits;
 using heap_internal::SlotEntry;
 using heap_internal::SlotKind;
+using heap_internal::SlotRecord;
 using heap_internal::SpanRecord;
 
 class HeapValidateTest : public HeapTest {
   protected:
     static constexpr size_t arena_bytes = size_t{1} << 20;
+    static constexpr size_t record_bytes = size_t{1} << log2_ceil(sizeof(SpanRecord));
 
     void SetUp() override {
         HeapOptions options;
@@ -28,9 +30,9 @@ class HeapValidateTest : public HeapTest {
         ASSERT_TRUE(is_aligned(arena_, heap_internal::largest_span));
         bits_ = arena_ + arena_bytes + page_size;
         const size_t slots = arena_bytes / heap_internal::slot_bytes;
-        map_ = reinterpret_cast<SlotEntry*>(
-            bits_ + heap_internal::round_up_to_pages(SlotBits::bytes_for(slots)));
-        table_ = reinterpret_cast<SpanRecord*>(
+        // Bits of slots and counts of the store's pages: a page.
+        map_ = reinterpret_cast<SlotEntry*>(bits_ + page_size);
+        table_ = reinterpret_cast<SlotRecord*>(
             reinterpret_cast<unsigned char*>(map_) +
             heap_internal::round_up_to_pages(slots * sizeof(SlotEntry)));
         wide_ = allocate(30000);
@@ -42,8 +44,17 @@ class HeapValidateTest : public HeapTest {
         allocate(100);
         expect_valid();
     }
-    SpanRecord& record_of(const unsigned char* at) {
+    SlotRecord& slot_of(const unsigned char* at) {
         return table_[static_cast<size_t>(at - arena_) / heap_internal::slot_bytes];
+    }
+    SpanRecord& record_of(const unsigned char* at) {
+        return *reinterpret_cast<SpanRecord*>(store() + size_t{slot_of(at).value} * record_bytes);
+    }
+    // Behind the table, and a page.
+    unsigned char* store() {
+        const size_t slots = arena_bytes / heap_internal::slot_bytes;
+        return reinterpret_cast<unsigned char*>(table_) +
+               heap_internal::round_up_to_pages(slots * sizeof(SlotRecord)) + page_size;
     }
     void expect_corrupted(int line) {
         const Status status = heap_.validate();
@@ -71,7 +82,7 @@ class HeapValidateTest : public HeapTest {
     unsigned char* arena_ = nullptr;
     unsigned char* bits_ = nullptr;
     SlotEntry* map_ = nullptr;
-    SpanRecord* table_ = nullptr;
+    SlotRecord* table_ = nullptr;
     unsigned char* wide_ = nullptr;
     unsigned char* empty_ = nullptr;
 };
@@ -92,20 +103,29 @@ TEST_F(HeapValidateTest, NoticesEveryFieldOfASpanRecord) {
                        __LINE__);
         expect_noticed(span.size_class, uint8_t{255}, __LINE__);
         expect_noticed(span.size_class, static_cast<uint8_t>(span.size_class + 8), __LINE__);
-        expect_noticed(span.kind, SlotKind::unused, __LINE__);
-        expect_noticed(span.kind, SlotKind::further, __LINE__);
-        expect_noticed(span.kind, SlotKind::retired, __LINE__);
-        expect_noticed(span.kind, static_cast<SlotKind>(99), __LINE__);
-        expect_noticed(span.slots_back, uint8_t{1}, __LINE__);
         expect_noticed(span.base, span.base + heap_internal::slot_bytes, __LINE__);
         expect_noticed(span.states, arena_, __LINE__);
     }
-    SpanRecord& further = record_of(wide_ + heap_internal::slot_bytes);
+}
+
+TEST_F(HeapValidateTest, NoticesEveryFieldOfASlotRecord) {
+    for (unsigned char* at : {arena_, wide_, empty_}) {
+        SlotRecord& slot = slot_of(at);
+        expect_noticed(slot.kind, SlotKind::unused, __LINE__);
+        expect_noticed(slot.kind, SlotKind::further, __LINE__);
+        expect_noticed(slot.kind, SlotKind::retired, __LINE__);
+        expect_noticed(slot.kind, static_cast<SlotKind>(99), __LINE__);
+        expect_noticed(slot.slots_back, uint8_t{1}, __LINE__);
+        for (unsigned bit = 0; bit < 32; ++bit)
+            expect_noticed(slot.value, slot.value ^ uint32_t{1} << bit, __LINE__);
+    }
+    SlotRecord& further = slot_of(wide_ + heap_internal::slot_bytes);
     ASSERT_EQ(further.kind, SlotKind::further);
     expect_noticed(further.kind, SlotKind::first, __LINE__);
     expect_noticed(further.slots_back, uint8_t{0}, __LINE__);
     expect_noticed(further.slots_back, uint8_t{4}, __LINE__);
     expect_noticed(further.slots_back, uint8_t{200}, __LINE__);
+    expect_noticed(further.value, further.value + 1, __LINE__);
 }
 
 TEST_F(HeapValidateTest, NoticesStatesOfCells) {

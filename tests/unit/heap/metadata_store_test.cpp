@@ -19,12 +19,13 @@ class MetadataStoreTest : public testing::Test {
         account_.start(pages_, platform_);
         unsigned char* const base = account_.reserve(bytes, page_size);
         ASSERT_NE(base, nullptr);
-        store_.start(base, bytes);
+        store_.start(base, bytes, counts_);
     }
 
     test::ThrowingPlatform platform_;
     test::HostPageSource pages_;
     PageAccount account_;
+    uint16_t counts_[bytes / page_size] = {};
     MetadataStore store_;
 };
 
@@ -94,7 +95,56 @@ TEST_F(MetadataStoreTest, PassesOnThatPagesRanOut) {
     EXPECT_EQ(store_.committed_bytes(), 0u);
 }
 
-TEST_F(MetadataStoreTest, TrimsOnlyWhenIdle) {
+TEST_F(MetadataStoreTest, TrimsPagesInWhichNothingIsInUse) {
+    std::vector<unsigned char*> pieces;
+    for (size_t i = 0; i < 6 * page_size / 64; ++i)
+        pieces.push_back(store_.allocate(account_, 6));
+    const auto in_page = [&](size_t page) { return pieces[page * page_size / 64]; };
+    // One stays in the first page and in the fourth.
+    for (unsigned char* piece : pieces)
+        if (piece != in_page(0) && piece != in_page(3)) store_.free(piece, 6);
+    std::memset(in_page(0), 0x11, 64);
+    std::memset(in_page(3), 0x33, 64);
+    store_.trim(account_);
+    EXPECT_EQ(pages_.committed_bytes(), 2 * page_size);
+    EXPECT_EQ(store_.committed_bytes(), 2 * page_size);
+    EXPECT_TRUE(store_.consistent());
+    EXPECT_TRUE(store_.has_memory(in_page(0)));
+    EXPECT_FALSE(store_.has_memory(in_page(1)));
+    EXPECT_TRUE(store_.has_memory(in_page(3)));
+    EXPECT_FALSE(store_.has_memory(in_page(4)));
+    // Free pieces of the two pages come first, then the pages that were given back, from the first
+    // on, and only then others.
+    for (size_t i = 0; i < 2 * (page_size / 64 - 1); ++i)
+        ASSERT_NE(store_.allocate(account_, 6), nullptr);
+    EXPECT_EQ(pages_.committed_bytes(), 2 * page_size);
+    for (const size_t page : std::vector<size_t>{1, 2, 4, 5, 6, 7}) {
+        EXPECT_TRUE(store_.has_room(page_shift));
+        EXPECT_EQ(store_.allocate(account_, page_shift), store_.base() + page * page_size);
+        EXPECT_TRUE(store_.consistent());
+    }
+    EXPECT_FALSE(store_.has_room(6));
+    EXPECT_EQ(in_page(0)[63], 0x11);
+    EXPECT_EQ(in_page(3)[63], 0x33);
+}
+
+TEST_F(MetadataStoreTest, APageThatWasGivenBackAndCannotBeHadAgainStaysSo) {
+    unsigned char* const first = store_.allocate(account_, page_shift);
+    unsigned char* const last = store_.allocate(account_, page_shift);
+    ASSERT_NE(last, nullptr);
+    store_.free(first, page_shift);
+    store_.trim(account_);
+    ASSERT_EQ(pages_.committed_bytes(), page_size);
+    pages_.limit_pages(1);
+    EXPECT_EQ(store_.allocate(account_, 4), nullptr);
+    EXPECT_EQ(store_.committed_bytes(), page_size);
+    EXPECT_TRUE(store_.consistent());
+    pages_.limit_pages(2);
+    EXPECT_EQ(store_.allocate(account_, 4), first);
+    EXPECT_TRUE(store_.consistent());
+}
+
+TEST_F(MetadataStoreTest, WhatTheSourceKeepsServesAgain) {
     const auto piece = store_.allocate(account_, 4);
     ASSERT_NE(piece, nullptr);
     store_.trim(account_);
@@ -104,6 +154,9 @@ TEST_F(MetadataStoreTest, TrimsOnlyWhenIdle) {
     store_.trim(account_);
     EXPECT_EQ(store_.committed_bytes(), page_size);
     EXPECT_TRUE(store_.consistent());
+    // Whole again.
+    EXPECT_EQ(store_.allocate(account_, page_shift), store_.base());
+    store_.free(store_.base(), page_shift);
     pages_.refuse_decommit(false);
     store_.trim(account_);
     EXPECT_EQ(pages_.committed_bytes(), 0u);
