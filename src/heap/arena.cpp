@@ -28,8 +28,7 @@ Arena::Layout Arena::layout() const {
     // blocks' records and for magazines.
     const size_t store = round_up_to_pages(bytes / 16 + bytes / 32 + bytes / 64);
     layout.bits = bytes + page_size;
-    layout.pieces = layout.bits + SlotBits::bytes_for(slots_);
-    layout.map = round_up_to_pages(layout.pieces + MetadataStore::counts_bytes(store));
+    layout.map = layout.bits + round_up_to_pages(SlotBits::bytes_for(slots_));
     layout.table = layout.map + round_up_to_pages(slots_ * sizeof(SlotEntry));
     // A page further, or map and store of a large arena would begin at addresses that differ in
     // high bits alone. A CPU that guesses a cache's way from some of the lower ones confuses these,
@@ -51,8 +50,7 @@ void Arena::begin() {
     map_ = reinterpret_cast<SlotEntry*>(base_ + parts.map);
     table_ = reinterpret_cast<SlotRecord*>(base_ + parts.table);
     recorded_slots_ = map_committed_bytes_ = table_committed_bytes_ = 0;
-    store_.start(base_ + parts.store, parts.end - parts.store,
-                 reinterpret_cast<uint16_t*>(base_ + parts.pieces));
+    store_.start(base_ + parts.store, parts.end - parts.store);
 }
 
 bool Arena::destroy(PageAccount& pages) {
@@ -150,12 +148,12 @@ void Arena::undo_commit(PageAccount& pages, void* address, size_t bytes) {
     pages.decommit(static_cast<unsigned char*>(address), bytes, bytes);
 }
 
-// A page of the store has room for a span's record and its states.
+// The store has pieces that hold a span's record and its states.
 static_assert([] {
     unsigned most = log2_ceil(sizeof(SpanRecord));
     for (const SizeClass& shape : size_classes.entries)
         most = max(most, max(shape.chunk_shift(true), shape.chunk_shift(false)));
-    return most < page_shift;
+    return most < MetadataStore::largest_shift;
 }());
 
 bool Arena::has_room(unsigned size_class, bool with_slack) {

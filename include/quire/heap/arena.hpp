@@ -6,7 +6,7 @@
 // The two pages are never committed.
 // Map and records are committed as far as slots were ever taken; the store, which holds the records
 // of spans and the states of their cells, a page at a time. So nothing about a block lies where an
-// overrun could reach. What the store has for its pages lies behind the slot bits.
+// overrun could reach.
 #pragma once
 
 #include <stddef.h>
@@ -80,7 +80,6 @@ class Arena {
     // Where the parts begin, from the base on.
     struct Layout {
         size_t bits;
-        size_t pieces;  // of the store's pages
         size_t map;
         size_t table;
         size_t store;

@@ -11,26 +11,25 @@ namespace quire::heap_internal {
 
 // Lives in a part of a reservation that it commits a page at a time. Not synchronised. A piece
 // freed serves the next request of its size, or of a smaller one.
+//
+// Pages come in segments. The first piece of a segment counts, for each of its pages, the pieces
+// that are in use; it stays, and so does its page, until the whole store is idle.
 class MetadataStore {
   public:
     static constexpr unsigned smallest_shift = 4;  // a free piece holds a pointer
+    static constexpr unsigned largest_shift = page_shift - 1;
 
     constexpr MetadataStore() = default;
-    // What `start` wants to count in.
-    static constexpr size_t counts_bytes(size_t bytes) {
-        return (bytes >> page_shift) * sizeof(uint16_t);
-    }
-    // `counts` is memory of counts_bytes(bytes), with anything in it.
-    void start(unsigned char* base, size_t bytes, uint16_t* counts);
+    void start(unsigned char* base, size_t bytes);
 
-    // Whether `allocate` would find room, if there are pages; smallest_shift to page_shift.
+    // Whether `allocate` would find room, if there are pages; smallest_shift to largest_shift.
     bool has_room(unsigned shift) const;
     // 2^shift bytes, aligned to their size. Their contents are anything. There must be room. Null,
     // and nothing changed, when the page source fails.
     unsigned char* allocate(PageAccount& pages, unsigned shift);
     // The piece must have come from this store, with this shift.
     void free(unsigned char* piece, unsigned shift);
-    // Gives the pages back in which no piece is in use, but for those that the source refuses.
+    // Gives the pages back in which nothing is in use, but for those that the source refuses.
     // O(free pieces + pages).
     void trim(PageAccount& pages);
 
@@ -48,6 +47,8 @@ class MetadataStore {
     struct Piece {
         Piece* next;
     };
+    static constexpr unsigned counts_shift = page_shift - 4;
+    static constexpr size_t segment_pages = (size_t{1} << counts_shift) / sizeof(uint16_t);
     // Instead of a count: the page has no memory.
     static constexpr uint16_t hole = UINT16_MAX;
 
@@ -55,22 +56,28 @@ class MetadataStore {
         return static_cast<size_t>(static_cast<const unsigned char*>(address) - base_) >>
                page_shift;
     }
+    unsigned char* start_of(size_t page) const { return base_ + (page << page_shift); }
+    size_t segments() const { return (reached_ + segment_pages - 1) / segment_pages; }
+    uint16_t& count_of(size_t page) const {
+        const size_t in_segment = page % segment_pages;
+        return reinterpret_cast<uint16_t*>(start_of(page - in_segment))[in_segment];
+    }
     void push(unsigned char* piece, unsigned shift);
-    unsigned char* pop(unsigned shift);
+    unsigned char* take_free(unsigned shift);
     // Apart from what calls the page source, whose stack is short.
     [[gnu::noinline]] unsigned char* page_without_memory();
-    [[gnu::noinline]] void enter_page(const unsigned char* start);
+    [[gnu::noinline]] unsigned char* take_of_new_page(size_t page, unsigned shift);
+    void push_pieces_of(size_t page);
     void drop_unused_pieces();
     void give_back_unused_pages(PageAccount& pages);
 
     unsigned char* base_ = nullptr;
     size_t bytes_ = 0;
-    uint16_t* counts_ = nullptr;  // pieces in use, of each page
-    size_t reached_ = 0;          // pages from here on never had memory, or have none since
-    size_t holes_ = 0;            // pages before that have none
-    size_t first_hole_ = 0;       // no hole lies before it
-    size_t pieces_ = 0;           // in use
-    Piece* free_[page_shift - smallest_shift + 1] = {};
+    size_t reached_ = 0;     // pages from here on never had memory
+    size_t holes_ = 0;       // pages before that have none
+    size_t first_hole_ = 0;  // no hole lies before it
+    size_t pieces_ = 0;      // in use
+    Piece* free_[largest_shift - smallest_shift + 1] = {};
 };
 
 }  // namespace quire::heap_internal

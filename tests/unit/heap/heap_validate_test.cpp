@@ -30,8 +30,8 @@ class HeapValidateTest : public HeapTest {
         ASSERT_TRUE(is_aligned(arena_, heap_internal::largest_span));
         bits_ = arena_ + arena_bytes + page_size;
         const size_t slots = arena_bytes / heap_internal::slot_bytes;
-        // Bits of slots and counts of the store's pages: a page.
-        map_ = reinterpret_cast<SlotEntry*>(bits_ + page_size);
+        map_ = reinterpret_cast<SlotEntry*>(
+            bits_ + heap_internal::round_up_to_pages(SlotBits::bytes_for(slots)));
         table_ = reinterpret_cast<SlotRecord*>(
             reinterpret_cast<unsigned char*>(map_) +
             heap_internal::round_up_to_pages(slots * sizeof(SlotEntry)));
