@@ -314,6 +314,11 @@ TEST(HeapReallocate, AMediumBlockThatCannotGrowLeavesTheBooksAsTheyWere) {
     HeapOptions options;
     options.overrun_check = OverrunCheck::none;
     ASSERT_TRUE(heap.start(pages, platform, options).ok());
+    // Its span ends among the first 512 slots, whose records take a page, and would end behind
+    // them.
+    heap.allocate(100).value();
+    for (int i = 0; i < 7; ++i)
+        heap.allocate(size_t{1} << 20).value();
     void* const block = heap.allocate(size_t{512} << 10).value();
     const HeapState before(heap, pages);
     for (size_t more = 1; more <= 8; ++more) {
@@ -324,6 +329,7 @@ TEST(HeapReallocate, AMediumBlockThatCannotGrowLeavesTheBooksAsTheyWere) {
     EXPECT_TRUE(heap.validate().ok());
     pages.limit_pages(SIZE_MAX);
     EXPECT_EQ(heap.reallocate(block, size_t{1} << 20).value(), block);
+    EXPECT_GT(heap.counters().bookkeeping_bytes, before.counters.bookkeeping_bytes);
     heap.free(block);
     heap.stop();
 }
